@@ -2,7 +2,7 @@
 import * as openssl from 'node:crypto';
 import { createRequire } from 'node:module';
 import type Secp256k1 from 'secp256k1';
-import { isEd25519PublicKey, nobleBackend } from './crypto-noble.ts';
+import { isEd25519PublicKey, nobleBackend, sized } from './crypto-noble.ts';
 import { type CryptoBackend, useCryptoBackend } from './crypto.ts';
 import { fromHex, toHex } from './primitives.ts';
 
@@ -128,12 +128,10 @@ const GROUP_ORDER = fromHex('fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd
 
 /** RFC 6979 feeds the digest modulo the group order into the nonce; libsecp256k1 feeds it as it is. */
 function reduced(digest: Uint8Array): Uint8Array {
-  if (digest[0] !== 0xff || compare(digest, GROUP_ORDER) < 0) return digest;
+  if (digest[0] !== 0xff || Buffer.compare(digest, GROUP_ORDER) < 0) return digest;
   const difference = BigInt(`0x${toHex(digest)}`) - BigInt(`0x${toHex(GROUP_ORDER)}`);
   return fromHex(difference.toString(16).padStart(64, '0'));
 }
-
-const compare = (a: Uint8Array, b: Uint8Array): number => Buffer.compare(a, b);
 
 /** Key objects cost more to make than a signature; a node signs with one or two keys and checks a few. */
 const CACHED_KEYS = 64;
@@ -173,11 +171,6 @@ function cached<T>(cache: Map<string, T>, name: string, make: () => T): T {
   const made = make();
   cache.set(name, made);
   return made;
-}
-
-function sized(name: string, bytes: Uint8Array, length: number): Uint8Array {
-  if (bytes.length !== length) throw new RangeError(`${name}: expected ${length} bytes, got ${bytes.length}`);
-  return bytes;
 }
 
 /** A Buffer's `slice` shares memory where a Uint8Array's copies: hand out the plain kind. */

@@ -21,16 +21,16 @@ export const nobleBackend: CryptoBackend = {
   sha256Hex: (data) => bytesToHex(sha256(data)),
   ripemd160,
   hmacSha256: (key, data) => hmac(sha256, key, data),
-  chacha20poly1305Encrypt: (key, nonce, ad, plaintext) => chacha20poly1305(key, nonce, ad).encrypt(plaintext),
+  chacha20poly1305Encrypt: (key, nonce, ad, plaintext) => aead(key, nonce, ad).encrypt(plaintext),
   chacha20poly1305Decrypt,
-  chacha20Stream: (key, length) => chacha20(key, ZERO_NONCE, new Uint8Array(length)),
+  chacha20Stream: (key, length) => chacha20(sized('key', key, 32), ZERO_NONCE, new Uint8Array(length)),
   isPrivateKey: (key) => key.length === 32 && secp256k1.utils.isValidSecretKey(key),
   isPoint: (point) => point.length === 33 && secp256k1.utils.isValidPublicKey(point, true),
   publicKey: (privateKey) => secp256k1.getPublicKey(privateKey, true),
-  sign: (digest, privateKey) => secp256k1.sign(digest32(digest), privateKey, ECDSA),
+  sign: (digest, privateKey) => secp256k1.sign(sized('digest', digest, 32), privateKey, ECDSA),
   verify,
   signRecoverable(digest, privateKey) {
-    const recovered = secp256k1.sign(digest32(digest), privateKey, RECOVERABLE);
+    const recovered = secp256k1.sign(sized('digest', digest, 32), privateKey, RECOVERABLE);
     return { signature: recovered.slice(1), recovery: recovered[0]! };
   },
   recover,
@@ -44,6 +44,12 @@ export const nobleBackend: CryptoBackend = {
   ed25519Verify,
 };
 
+/** Answers the bytes, or throws where their number is wrong: a bug of ours, as peers' bytes are measured at the door. */
+export function sized(name: string, bytes: Uint8Array, length: number): Uint8Array {
+  if (bytes.length !== length) throw new RangeError(`${name}: expected ${length} bytes, got ${bytes.length}`);
+  return bytes;
+}
+
 /**
  * True for a canonical Ed25519 key of the prime-order group. Libraries disagree about signatures under any other key,
  * so both backends refuse them first.
@@ -53,8 +59,11 @@ export function isEd25519PublicKey(publicKey: Uint8Array): boolean {
   return parsed !== undefined && !parsed.isSmallOrder() && parsed.isTorsionFree();
 }
 
+const aead = (key: Uint8Array, nonce: Uint8Array, ad: Uint8Array) =>
+  chacha20poly1305(sized('key', key, 32), sized('nonce', nonce, 12), ad);
+
 function chacha20poly1305Decrypt(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
-  const cipher = chacha20poly1305(key, nonce, ad);
+  const cipher = aead(key, nonce, ad);
   if (ciphertext.length < 16) return undefined;
   try {
     return cipher.decrypt(ciphertext);
@@ -97,14 +106,8 @@ function parseEd25519(bytes: Uint8Array) {
   }
 }
 
-function digest32(digest: Uint8Array): Uint8Array {
-  if (digest.length !== 32) throw new RangeError(`a digest to sign has 32 bytes, got ${digest.length}`);
-  return digest;
-}
-
 function parsePoint(point: Uint8Array) {
-  if (point.length !== 33) throw new RangeError(`a compressed point has 33 bytes, got ${point.length}`);
-  return Point.fromBytes(point);
+  return Point.fromBytes(sized('point', point, 33));
 }
 
 /** A scalar from 1 to the group order less 1. */
