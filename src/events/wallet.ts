@@ -1,0 +1,21 @@
+/** The wallet stream: addresses handed out, coins that came and went. Stored for ever: add a new type, never change one. */
+import { z } from 'zod';
+import { count, fact, hex, hex32, sat, text, u16, u32 } from './words.ts';
+
+const branch = z.enum(['receive', 'change']);
+const coin = z.strictObject({ txid: hex32, output_index: u16 });
+
+export const walletEvents = [
+  /** BIP 84 path m/84'/coin'/0'/branch/index. */
+  fact('AddressIssued', { branch, index: count, script_pubkey: hex, purpose: text }),
+  fact('CoinReceived', { ...coin.shape, value: sat, script_pubkey: hex, branch, index: count, block_height: u32 }),
+  /** A transaction of ours is owed to the chain; its coins are spoken for. `fee_satoshis` is what it pays. */
+  fact('TransactionCreated', { txid: hex32, purpose: text, transaction: hex, fee_satoshis: sat, inputs: z.array(coin) }),
+  /** A transaction that will never be sent gives its coins back. */
+  fact('TransactionAbandoned', { txid: hex32, reason: text }),
+  fact('CoinSpent', { ...coin.shape, spending_txid: hex32, block_height: u32 }),
+  /** A reorganisation took these blocks away: coins and spends above this height are undone. */
+  fact('WalletRolledBack', { to_height: u32 }),
+] as const;
+
+export type WalletEvent = z.output<(typeof walletEvents)[number]>;
