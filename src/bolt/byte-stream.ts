@@ -106,7 +106,8 @@ export class Writer {
   }
 
   put(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#grow(bytes.length));
+    const start = this.#grow(bytes.length);
+    this.#bytes.set(bytes, start);
   }
 
   hex(hex: Hex): void {
@@ -115,24 +116,29 @@ export class Writer {
 
   u8(value: number): void {
     assertUnsigned(value, 0xff);
-    this.#view.setUint8(this.#grow(1), value);
+    const start = this.#grow(1);
+    this.#view.setUint8(start, value);
   }
 
   u16(value: number): void {
     assertUnsigned(value, 0xffff);
-    this.#view.setUint16(this.#grow(2), value);
+    const start = this.#grow(2);
+    this.#view.setUint16(start, value);
   }
 
   u32(value: number): void {
     assertUnsigned(value, 0xffff_ffff);
-    this.#view.setUint32(this.#grow(4), value);
+    const start = this.#grow(4);
+    this.#view.setUint32(start, value);
   }
 
   u64(value: bigint): void {
     if (value < 0n || value > MAX_U64) throw new RangeError(`not a u64: ${value}`);
-    this.#view.setBigUint64(this.#grow(8), value);
+    const start = this.#grow(8);
+    this.#view.setBigUint64(start, value);
   }
 
+  /** Where the next `extra` bytes start. The buffer may move: only then look at #bytes or #view. */
   #grow(extra: number): number {
     const start = this.#length;
     this.#length += extra;

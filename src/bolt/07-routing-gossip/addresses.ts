@@ -63,7 +63,7 @@ function writeIpv6(host: string, writer: Writer): void {
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : 8 - left.length - right.length;
-  const groups = [...left, ...new Array<string>(Math.max(zeros, 0)).fill('0'), ...right];
+  const groups = [...left, ...'0'.repeat(Math.max(zeros, 0)), ...right];
   if (groups.length !== 8) throw new RangeError(`not an IPv6 address: ${host}`);
   for (const group of groups) writer.u16(Number.parseInt(group, 16));
 }

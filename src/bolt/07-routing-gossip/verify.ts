@@ -48,8 +48,7 @@ export function verifyChannelUpdate(update: ChannelUpdate, node_id: NodeId): Ver
 /** BOLT 7: the double SHA-256 of everything after the signatures, fields of the future included. */
 function digestAfterSignatures<M>(format: MessageFormat, announcement: M, signatures: number): Uint8Array {
   const body = encode(format as never, announcement);
-  const { sha256 } = crypto();
-  return sha256(sha256(body.subarray(signatures * 64)));
+  return crypto().sha256(crypto().sha256(body.subarray(signatures * 64)));
 }
 
 function isSignedBy(digest: Uint8Array, signature: Signature, key: Point): boolean {
