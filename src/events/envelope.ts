@@ -1,7 +1,9 @@
 /** What stands around an event in the log: its identity, its place, its cause and its hash. */
-import type { Hex32 } from '../bolt/primitives.ts';
+import { crypto } from '../bolt/crypto.ts';
+import { concatBytes, fromHex, toHex, ZERO_32, type Hex32 } from '../bolt/primitives.ts';
+import { canonicalData, digestEntry, entryText } from './canonical.ts';
 import type { Event } from './registry.ts';
-import type { Position, StreamId } from './store.ts';
+import type { Cause, Position, StreamId } from './store.ts';
 
 /** Metadata stands outside the event, so that no rule can read a clock by accident. */
 export interface EventEnvelope<E extends Event = Event> {
@@ -21,4 +23,75 @@ export interface EventEnvelope<E extends Event = Event> {
   /** SHA-256 of the entry's canonical bytes (canonical.ts), which include previous_hash. */
   readonly hash: Hex32;
   readonly event: E;
+}
+
+/** What a stream's first event names as the hash before it. */
+export const ZERO_HASH: Hex32 = ZERO_32;
+
+/** An event ready to be written: the text that is hashed, its hash and its Merkle leaf. */
+export interface SealedEntry {
+  readonly id: string;
+  readonly revision: bigint;
+  readonly type: string;
+  readonly previous_hash: Hex32;
+  readonly entry: string;
+  readonly hash: Hex32;
+  readonly leaf: Uint8Array;
+}
+
+/** A fact on its way to the log: `data` is its canonical JSON without the type. */
+export interface Fact {
+  readonly type: string;
+  readonly data: string;
+}
+
+/** Where and why facts are written. `firstRevision` 0 goes with `previousHash` ZERO_HASH. */
+export interface Sealing {
+  readonly stream: StreamId;
+  readonly firstRevision: bigint;
+  readonly previousHash: Hex32;
+  readonly cause: Cause;
+  readonly recorded_at: string;
+}
+
+/** The facts of one append, chained and hashed in order. Throws NotCanonical when one has no canonical form or more than 65,535 bytes. */
+export function sealEvents(at: Sealing & { readonly events: readonly Event[] }): readonly SealedEntry[] {
+  return sealFacts(
+    at,
+    at.events.map((event) => ({ type: event.type, data: canonicalData(event) })),
+  );
+}
+
+/** The same from data that is canonical text already. */
+export function sealFacts(at: Sealing, facts: readonly Fact[]): readonly SealedEntry[] {
+  const { command_id, correlation_id } = at.cause;
+  let previous_hash = at.previousHash;
+  return facts.map(({ type, data }, index) => {
+    const place = {
+      stream: at.stream,
+      revision: at.firstRevision + BigInt(index),
+      type,
+      id: eventId(command_id, index),
+      previous_hash,
+    };
+    const entry = entryText({ ...place, causation_id: command_id, correlation_id, recorded_at: at.recorded_at }, data);
+    const sealed = { ...place, entry, ...digestEntry(entry) };
+    previous_hash = sealed.hash;
+    return sealed;
+  });
+}
+
+const ID_TAG = new TextEncoder().encode('fulgurite/event-id');
+
+/**
+ * The id of the `index`-th event of a command. A UUID whose bits say version 5 (named by a hash; RFC 9562 would call
+ * SHA-256 version 8, which the validators of existing event stores refuse).
+ */
+export function eventId(command_id: Hex32, index: number): string {
+  const place = Uint8Array.of(index >>> 24, index >>> 16, index >>> 8, index);
+  const id = crypto().sha256(concatBytes(ID_TAG, fromHex(command_id), place));
+  id[6] = (id[6]! & 0x0f) | 0x50;
+  id[8] = (id[8]! & 0x3f) | 0x80;
+  const hex = toHex(id);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
 }

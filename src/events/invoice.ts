@@ -22,7 +22,11 @@ export const invoiceEvents = [
   fact('InvoiceHtlcAccepted', { ...htlc, total_msat: msat }),
   fact('InvoiceHtlcRefused', { ...htlc, failure_code: u16, failure_data: hex }),
   /** From here on every HTLC of the set is owed its preimage. */
-  fact('InvoiceSettled', { payment_preimage: hex32, received_msat: msat, htlcs: z.array(z.strictObject({ channel: stream, htlc_id: u64 })).min(1) }),
+  fact('InvoiceSettled', {
+    payment_preimage: hex32,
+    received_msat: msat,
+    htlcs: z.array(z.strictObject({ channel: stream, htlc_id: u64 })).min(1),
+  }),
 ] as const;
 
 export type InvoiceEvent = z.output<(typeof invoiceEvents)[number]>;

@@ -4,7 +4,13 @@ import { htlcFailure, offeredFailure } from './channel/updates.ts';
 import { fact, hex32, msat, short_channel_id, stream, u32, u64 } from './words.ts';
 
 const incoming = z.strictObject({ channel: stream, htlc_id: u64, amount_msat: msat, cltv_expiry: u32 });
-const outgoing = z.strictObject({ channel: stream, short_channel_id, amount_msat: msat, cltv_expiry: u32, onion_hash: hex32 });
+const outgoing = z.strictObject({
+  channel: stream,
+  short_channel_id,
+  amount_msat: msat,
+  cltv_expiry: u32,
+  onion_hash: hex32,
+});
 
 export const relayEvents = [
   /** An HTLC is owed to the outgoing channel, once. */

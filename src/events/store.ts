@@ -73,7 +73,11 @@ export class StoreError extends Error {
 /** Somebody else wrote to the stream first. Nothing was written. */
 export class RevisionConflict extends StoreError {
   constructor(stream: StreamId, expected: bigint | 'none', actual: bigint | 'none') {
-    super('revision_conflict', `stream ${stream}: expected revision ${expected}, it is at ${actual}`, { stream, expected, actual });
+    super('revision_conflict', `stream ${stream}: expected revision ${expected}, it is at ${actual}`, {
+      stream,
+      expected,
+      actual,
+    });
   }
 }
 
@@ -100,7 +104,16 @@ export class OutcomeUnknown extends StoreError {
 
 /** The log is damaged: a hash, an order or a checkpoint does not fit. */
 export class LogCorrupt extends StoreError {
-  constructor(message: string, detail: { readonly stream?: StreamId; readonly revision?: bigint; readonly position?: Position; readonly expected?: string; readonly got?: string }) {
+  constructor(
+    message: string,
+    detail: {
+      readonly stream?: StreamId;
+      readonly revision?: bigint;
+      readonly position?: Position;
+      readonly expected?: string;
+      readonly got?: string;
+    },
+  ) {
     super('log_corrupt', message, detail);
   }
 }

@@ -10,7 +10,13 @@ export const walletEvents = [
   fact('AddressIssued', { branch, index: count, script_pubkey: hex, purpose: text }),
   fact('CoinReceived', { ...coin.shape, value: sat, script_pubkey: hex, branch, index: count, block_height: u32 }),
   /** A transaction of ours is owed to the chain; its coins are spoken for. `fee_satoshis` is what it pays. */
-  fact('TransactionCreated', { txid: hex32, purpose: text, transaction: hex, fee_satoshis: sat, inputs: z.array(coin) }),
+  fact('TransactionCreated', {
+    txid: hex32,
+    purpose: text,
+    transaction: hex,
+    fee_satoshis: sat,
+    inputs: z.array(coin),
+  }),
   /** A transaction that will never be sent gives its coins back. */
   fact('TransactionAbandoned', { txid: hex32, reason: text }),
   fact('CoinSpent', { ...coin.shape, spending_txid: hex32, block_height: u32 }),

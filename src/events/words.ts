@@ -26,10 +26,16 @@ export const u8 = z.int().min(0).max(0xff);
 export const u16 = z.int().min(0).max(0xffff);
 export const u32 = z.int().min(0).max(0xffffffff);
 export const count = z.int().min(0);
-export const hex = z.string().refine((text) => isHex(text), 'expected lower-case hex') as unknown as z.ZodType<Hex, string>;
+export const hex = z.string().refine((text) => isHex(text), 'expected lower-case hex') as unknown as z.ZodType<
+  Hex,
+  string
+>;
 
 const word = <T>(byteLength: number, brand: (text: string) => T) =>
-  z.string().refine((text) => isHex(text, byteLength), `expected ${byteLength} bytes of lower-case hex`).transform((text): T => brand(text));
+  z
+    .string()
+    .refine((text) => isHex(text, byteLength), `expected ${byteLength} bytes of lower-case hex`)
+    .transform((text): T => brand(text));
 
 export const hex32 = word<Hex32>(32, toHex32Word);
 export const point = word<Point>(33, toPointWord);

@@ -20,12 +20,20 @@ export const closingEvents = [
   /** The channel is failed: our last commitment is owed to the chain. `by`: whose doing; `reason`: in the words we have, the peer's own kept. */
   fact('ChannelFailed', { by: z.enum(['user', 'local', 'remote']), code: text, reason: text }),
   /** The funding output is spent in a block. The raw transaction is a fact of the chain. */
-  fact('FundingSpent', { txid: hex32, kind: spendKind, commitment_number: u64.optional(), block_height: u32, transaction: hex }),
+  fact('FundingSpent', {
+    txid: hex32,
+    kind: spendKind,
+    commitment_number: u64.optional(),
+    block_height: u32,
+    transaction: hex,
+  }),
   /** A reorganisation took that block away. */
   fact('FundingUnspent', { txid: hex32 }),
   /** Our own outputs of a commitment, claimed together once their delays are over. */
   fact('SweepStarted', {
-    inputs: z.array(z.strictObject({ kind: z.enum(['to_local', 'to_remote']), txid: hex32, output_index: u16, value: sat })).min(1),
+    inputs: z
+      .array(z.strictObject({ kind: z.enum(['to_local', 'to_remote']), txid: hex32, output_index: u16, value: sat }))
+      .min(1),
     destination_script: hex,
     feerate_per_kw: u32,
     fee_satoshis: sat,

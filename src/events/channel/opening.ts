@@ -1,5 +1,5 @@
 /** BOLT 2, "Channel Establishment v1": the facts of an opening. Stored for ever: add a new type, never change one. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { count, fact, hex, hex32, msat, point, sat, short_channel_id, signature, u16, u32, u8 } from '../words.ts';
 
 const basepoints = {
@@ -57,9 +57,18 @@ export const openingEvents = [
   fact('FundingSignedSent', { channel_id: hex32 }),
   fact('FundingSignedReceived', { channel_id: hex32, signature }),
   /** The funding output is deep enough. `funding_transaction` as the chain has it. */
-  fact('FundingConfirmed', { ...outpoint, block_height: u32, transaction_index: u32, short_channel_id, funding_transaction: hex }),
+  fact('FundingConfirmed', {
+    ...outpoint,
+    block_height: u32,
+    transaction_index: u32,
+    short_channel_id,
+    funding_transaction: hex,
+  }),
   fact('ChannelReadySent', { second_per_commitment_point: point, short_channel_id_alias: short_channel_id.optional() }),
-  fact('ChannelReadyReceived', { second_per_commitment_point: point, short_channel_id_alias: short_channel_id.optional() }),
+  fact('ChannelReadyReceived', {
+    second_per_commitment_point: point,
+    short_channel_id_alias: short_channel_id.optional(),
+  }),
   fact('AnnouncementSignaturesSent', { short_channel_id }),
   fact('AnnouncementSignaturesReceived', { short_channel_id, node_signature: signature, bitcoin_signature: signature }),
 ] as const;

@@ -1,6 +1,20 @@
 /** BOLT 2, "Normal Operation" and "Message Retransmission": the facts of a channel at work. Stored for ever: add a new type, never change one. */
 import { z } from 'zod';
-import { count, fact, hex, hex32, msat, point, short_channel_id, signature, stream, text, u16, u32, u64 } from '../words.ts';
+import {
+  count,
+  fact,
+  hex,
+  hex32,
+  msat,
+  point,
+  short_channel_id,
+  signature,
+  stream,
+  text,
+  u16,
+  u32,
+  u64,
+} from '../words.ts';
 
 /** Whose HTLC an offered one is: a payment of ours, or the outgoing half of a forward. */
 export const origin = z.discriminatedUnion('kind', [
@@ -11,8 +25,20 @@ export type Origin = z.output<typeof origin>;
 
 /** What our layer of an incoming onion said, read once when the HTLC arrived (BOLT 4, "Packet Structure"). */
 export const hop = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('forward'), short_channel_id, amt_to_forward: msat, outgoing_cltv_value: u32, next_onion_hash: hex32 }),
-  z.strictObject({ kind: z.literal('final'), amt_to_forward: msat, outgoing_cltv_value: u32, payment_secret_hash: hex32, total_msat: msat }),
+  z.strictObject({
+    kind: z.literal('forward'),
+    short_channel_id,
+    amt_to_forward: msat,
+    outgoing_cltv_value: u32,
+    next_onion_hash: hex32,
+  }),
+  z.strictObject({
+    kind: z.literal('final'),
+    amt_to_forward: msat,
+    outgoing_cltv_value: u32,
+    payment_secret_hash: hex32,
+    total_msat: msat,
+  }),
   /** BADONION: answered by update_fail_malformed_htlc. */
   z.strictObject({ kind: z.literal('malformed'), failure_code: u16, sha256_of_onion: hex32 }),
   z.strictObject({ kind: z.literal('invalid'), failure_code: u16, failure_data: hex }),
@@ -53,7 +79,11 @@ export const updateEvents = [
   fact('CommitmentSignedReceived', { commitment_number: u64, signature, htlc_signatures: z.array(signature).max(966) }),
   /** We give up our commitment `commitment_number`; the secret derives from the seed. `next_per_commitment_point` is that of commitment_number + 2. */
   fact('RevokeAndAckSent', { commitment_number: u64, next_per_commitment_point: point }),
-  fact('RevokeAndAckReceived', { commitment_number: u64, per_commitment_secret: hex32, next_per_commitment_point: point }),
+  fact('RevokeAndAckReceived', {
+    commitment_number: u64,
+    per_commitment_secret: hex32,
+    next_per_commitment_point: point,
+  }),
   /** The peer lost the connection's unsigned updates, as BOLT 2 asks; what it says here decides what is sent again. */
   fact('ChannelReestablishReceived', { next_commitment_number: u64, next_revocation_number: u64 }),
 
@@ -63,7 +93,14 @@ export const updateEvents = [
   /** The peer can no longer take the failure back: it is safe to fail upstream. */
   fact('OutgoingHtlcFailed', { htlc_id: u64, payment_hash: hex32, origin, failure: offeredFailure }),
   /** A wish to offer an HTLC that the channel turned down, for good: the story goes on without it. */
-  fact('HtlcOfferDeclined', { origin, payment_hash: hex32, amount_msat: msat, code: text, detail: text, failure_code: u16 }),
+  fact('HtlcOfferDeclined', {
+    origin,
+    payment_hash: hex32,
+    amount_msat: msat,
+    code: text,
+    detail: text,
+    failure_code: u16,
+  }),
 ] as const;
 
 export type UpdateEvent = z.output<(typeof updateEvents)[number]>;
