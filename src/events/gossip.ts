@@ -1,9 +1,10 @@
 /** The gossip stream: announcements we accepted (BOLT 7), as they stand on the wire. Stored for ever: add a new type, never change one. */
 import { z } from 'zod';
-import { fact, hex, point, short_channel_id, u16, u32, u8, msat } from './words.ts';
+import { fact, hex, point, short_channel_id, u16, u32, u8, msat, sat } from './words.ts';
 
 export const gossipEvents = [
-  fact('ChannelAnnounced', { short_channel_id, node_id_1: point, node_id_2: point, raw: hex }),
+  /** `capacity`: what the chain says the funding output holds. */
+  fact('ChannelAnnounced', { short_channel_id, node_id_1: point, node_id_2: point, capacity: sat.optional(), raw: hex }),
   fact('ChannelUpdated', {
     short_channel_id,
     /** Bit 0: direction (0 = from node_id_1). Bit 1: disabled. */

@@ -18,8 +18,8 @@ export const invoiceEvents = [
     expiry: count,
     min_final_cltv_expiry_delta: u16,
   }),
-  /** An HTLC of ours to keep, waiting for its set to be whole. */
-  fact('InvoiceHtlcAccepted', { ...htlc, total_msat: msat }),
+  /** An HTLC of ours to keep, waiting for its set to be whole. `accepted_at`: unix seconds. */
+  fact('InvoiceHtlcAccepted', { ...htlc, total_msat: msat, accepted_at: count }),
   fact('InvoiceHtlcRefused', { ...htlc, failure_code: u16, failure_data: hex }),
   /** From here on every HTLC of the set is owed its preimage. */
   fact('InvoiceSettled', {

@@ -21,6 +21,7 @@ export const paymentEvents = [
   /** An HTLC is owed to the first channel. The session key derives from the seed, payment_id and attempt. */
   fact('AttemptPlanned', {
     attempt: count,
+    payment_hash: hex32,
     channel: stream,
     amount_msat: msat,
     fee_msat: msat,
