@@ -8,15 +8,12 @@ const coin = z.strictObject({ txid: hex32, output_index: u16 });
 export const walletEvents = [
   /** BIP 84 path m/84'/coin'/0'/branch/index. */
   fact('AddressIssued', { branch, index: count, script_pubkey: hex, purpose: text }),
-  fact('CoinReceived', { ...coin.shape, value: sat, script_pubkey: hex, branch, index: count, block_height: u32 }),
+  /** A block that held something of ours, or one in a hundred: where a restarted wallet finds its place, and sees a reorganisation. */
+  fact('BlockScanned', { block_height: u32, block_hash: hex32 }),
+  /** `coinbase`: it cannot be spent until 100 blocks deep. */
+  fact('CoinReceived', { ...coin.shape, value: sat, script_pubkey: hex, branch, index: count, block_height: u32, coinbase: z.boolean() }),
   /** A transaction of ours is owed to the chain; its coins are spoken for. `fee_satoshis` is what it pays. */
-  fact('TransactionCreated', {
-    txid: hex32,
-    purpose: text,
-    transaction: hex,
-    fee_satoshis: sat,
-    inputs: z.array(coin),
-  }),
+  fact('TransactionCreated', { txid: hex32, purpose: text, transaction: hex, fee_satoshis: sat, inputs: z.array(coin) }),
   /** A transaction that will never be sent gives its coins back. */
   fact('TransactionAbandoned', { txid: hex32, reason: text }),
   fact('CoinSpent', { ...coin.shape, spending_txid: hex32, block_height: u32 }),
