@@ -3,15 +3,16 @@ import { crypto } from '../crypto.ts';
 import { fromHex, type Hex, type Hex32, type Msat, msatToSat, type Point, type Sat, type Signature } from '../primitives.ts';
 import { ANCHOR_SAT, anchorsCost, commitmentFee, type CommitmentFormat, isTrimmed } from './fees.ts';
 import { buildHtlcTransaction, type CommitmentHtlc, type HtlcTransaction } from './htlc-tx.ts';
-import { type ChannelPublicKeys, derivePublicKey, deriveRevocationPublicKey } from './keys.ts';
+import { type ChannelPublicKeys, type CommitmentKeys, derivePublicKey, deriveRevocationPublicKey } from './keys.ts';
 import { commitmentLocktime, commitmentSequence, obscureCommitmentNumber } from './obscured-number.ts';
 import {
-  anchorScript, fundingScript, htlcOutputScript, type HtlcScriptKeys, offeredHtlcScript, p2wpkh, p2wsh, receivedHtlcScript, toLocalScript, toRemoteAnchorScript,
+  anchorScript, fundingScript, htlcOutputScript, offeredHtlcScript, p2wpkh, p2wsh, receivedHtlcScript, toLocalScript, toRemoteAnchorScript,
 } from './scripts.ts';
 import { derSignature, serialize, txidOf, type UnsignedTx, type Witness, witnessSighash } from './tx.ts';
 
 export type { CommitmentFormat } from './fees.ts';
 export type { CommitmentHtlc, HtlcTransaction } from './htlc-tx.ts';
+export type { ChannelPublicKeys, CommitmentKeys } from './keys.ts';
 
 /** One side's part in the channel. */
 export interface CommitmentSide extends ChannelPublicKeys {
@@ -42,12 +43,6 @@ export interface CommitmentSpec {
   readonly htlcs: readonly CommitmentHtlc[];
   /** The owner's. */
   readonly per_commitment_point: Point;
-}
-
-/** The keys of one commitment, in the spec's words: `local` is the owner. */
-export interface CommitmentKeys extends HtlcScriptKeys {
-  readonly local_delayedpubkey: Point;
-  readonly remotepubkey: Point;
 }
 
 export interface CommitmentOutput {

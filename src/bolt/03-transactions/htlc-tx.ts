@@ -2,7 +2,7 @@
 import type { Hex, Hex32, Msat, Point, Sat, Signature } from '../primitives.ts';
 import { msatToSat } from '../primitives.ts';
 import { type CommitmentFormat, htlcFee } from './fees.ts';
-import type { CommitmentKeys } from './commitment-tx.ts';
+import type { CommitmentKeys } from './keys.ts';
 import {
   derSignature, serialize, SIGHASH_ALL, SIGHASH_SINGLE_ANYONECANPAY, txidOf, type UnsignedTx, type Witness, witnessSighash,
 } from './tx.ts';

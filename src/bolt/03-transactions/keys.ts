@@ -11,6 +11,19 @@ export interface ChannelPublicKeys {
   readonly htlc_basepoint: Point;
 }
 
+/** The keys that stand in an HTLC's script, as the owner of the commitment ("local") sees them. */
+export interface HtlcScriptKeys {
+  readonly revocationpubkey: Point;
+  readonly local_htlcpubkey: Point;
+  readonly remote_htlcpubkey: Point;
+}
+
+/** The keys of one commitment, in the spec's words: `local` is the owner. */
+export interface CommitmentKeys extends HtlcScriptKeys {
+  readonly local_delayedpubkey: Point;
+  readonly remotepubkey: Point;
+}
+
 /** pubkey = basepoint + SHA256(per_commitment_point || basepoint) * G. Throws on a string that is no point. */
 export function derivePublicKey(basepoint: Point, per_commitment_point: Point): Point {
   const base = fromHex(basepoint);

@@ -2,6 +2,7 @@
 import { crypto, hash160 } from '../crypto.ts';
 import { fromHex, type Hex, type Hex32, type Point, toHex } from '../primitives.ts';
 import type { CommitmentFormat } from './fees.ts';
+import type { HtlcScriptKeys } from './keys.ts';
 
 /** BIP 141's opcodes as bytes of hex. */
 const OP = {
@@ -48,13 +49,6 @@ export function anchorScript(funding_pubkey: Point): Hex {
       OP.OP_16, OP.OP_CHECKSEQUENCEVERIFY,
     OP.OP_ENDIF,
   );
-}
-
-/** The keys that stand in an HTLC's script, as the owner of the commitment ("local") sees them. */
-export interface HtlcScriptKeys {
-  readonly revocationpubkey: Point;
-  readonly local_htlcpubkey: Point;
-  readonly remote_htlcpubkey: Point;
 }
 
 /** Witness for remote: `<remotehtlcsig> <payment_preimage>`, or `<revocation_sig> <revocationpubkey>`; for local, HTLC-timeout. */

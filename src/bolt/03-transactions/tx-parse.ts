@@ -49,7 +49,7 @@ function bytesOf(raw: Hex): Uint8Array {
 }
 
 function readInput(reader: TxReader): TxInput {
-  const txid = toHex(reader.bytes(32).slice().reverse()) as Hex32;
+  const txid = toHex(reader.bytes(32).toReversed()) as Hex32;
   const index = reader.u32();
   const script_sig = readItem(reader);
   const sequence = reader.u32();

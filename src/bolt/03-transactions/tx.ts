@@ -46,7 +46,7 @@ export function serialize(tx: UnsignedTx, witnesses: readonly Witness[] = []): H
 
 /** The transaction's id in display order. */
 export function txidOf(tx: UnsignedTx): Hex32 {
-  return toHex(hash256(fromHex(serialize(tx))).reverse()) as Hex32;
+  return toHex(hash256(fromHex(serialize(tx))).toReversed()) as Hex32;
 }
 
 /** BIP 141: three times the bytes without witnesses plus all bytes, in weight units. */
