@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { crypto } from '../../../src/bolt/crypto.ts';
 import { type Hex, fromHex, point, toHex, toPoint } from '../../../src/bolt/primitives.ts';
 import { ecdh, keyStream, xorInto, deriveKey } from '../../../src/bolt/04-onion-routing/keys.ts';
-import { OnionError, buildOnion, onionEphemeralKey, payloadSize, peelOnion } from '../../../src/bolt/04-onion-routing/sphinx.ts';
+import { type OnionError, buildOnion, onionEphemeralKey, payloadSize, peelOnion } from '../../../src/bolt/04-onion-routing/sphinx.ts';
 import vectors from '../../vectors/bolt04-onion.json' with { type: 'json' };
 
 /** A payload without the length that the vector writes in front. */
