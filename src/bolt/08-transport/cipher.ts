@@ -124,6 +124,7 @@ class ByteQueue {
   }
 
   push(chunk: Uint8Array): void {
+    if (this.length === 0) this.#start = this.#end = 0;
     if (this.#end + chunk.length > this.#bytes.length) this.#makeRoom(chunk.length);
     this.#bytes.set(chunk, this.#end);
     this.#end += chunk.length;
