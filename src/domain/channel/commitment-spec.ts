@@ -1,0 +1,126 @@
+/** BOLT 3: what either side's commitment holds, read off the lifecycle of its updates. */
+import type { CommitmentHtlc, CommitmentParams, CommitmentSide, CommitmentSpec } from '../../bolt/03-transactions/commitment-tx.ts';
+import { msat, satToMsat, type Msat, type Point } from '../../bolt/primitives.ts';
+import { standing, step, type CommitmentOwner, type HtlcState } from './htlc-lifecycle.ts';
+import type { Commitments, EstablishedState, FeeUpdate, Funding, Htlc, Terms } from './state.ts';
+
+/** One side's view of the channel: balances with the HTLCs taken out, before fee and anchors. */
+export interface View {
+  readonly local_msat: bigint;
+  readonly remote_msat: bigint;
+  readonly feerate_per_kw: number;
+  readonly htlcs: readonly Htlc[];
+}
+
+const other = (owner: CommitmentOwner): CommitmentOwner => (owner === 'local' ? 'remote' : 'local');
+
+/** What a commitment of `owner` is built with for the whole life of the channel. */
+export function commitmentParams({ terms, funding }: { readonly terms: Terms; readonly funding: Pick<Funding, 'txid' | 'output_index'> }, owner: CommitmentOwner): CommitmentParams {
+  return {
+    format: terms.format,
+    funding_txid: funding.txid,
+    funding_output_index: funding.output_index,
+    funding_satoshis: terms.funding_satoshis,
+    opener: (terms.role === 'opener') === (owner === 'local') ? 'owner' : 'other',
+    owner: commitmentSide(terms, owner),
+    other: commitmentSide(terms, other(owner)),
+  };
+}
+
+/** The delay a side must wait is the one the other side asked for. */
+function commitmentSide(terms: Terms, side: CommitmentOwner): CommitmentSide {
+  const { keys, dust_limit_satoshis } = terms[side];
+  return { ...keys, dust_limit_satoshis, to_self_delay: terms[other(side)].to_self_delay };
+}
+
+/** The newest commitment of `owner`: ours as the peer signed it, or the peer's as we signed it. */
+export function commitmentSpec({ commitments }: Pick<EstablishedState, 'commitments'>, owner: CommitmentOwner): CommitmentSpec {
+  const { number, point } = commitments[owner];
+  return specOf(viewOf(commitments, owner, (state) => state), owner, number, point);
+}
+
+/** The commitment that the next commitment_signed for `owner` makes valid. */
+export function nextCommitmentSpec(commitments: Commitments, owner: CommitmentOwner, point: Point): CommitmentSpec {
+  return specOf(nextView(commitments, owner), owner, commitments[owner].number + 1n, point);
+}
+
+/** The view after the next commitment_signed that makes a commitment of `owner`. */
+export function nextView(commitments: Commitments, owner: CommitmentOwner): View {
+  const arrow = owner === 'local' ? 'RCVD_COMMIT' : 'SENT_COMMIT';
+  return viewOf(commitments, owner, (state) => step(state, arrow));
+}
+
+function viewOf(commitments: Commitments, owner: CommitmentOwner, at: <S extends HtlcState>(state: S) => S): View {
+  let { local_msat, remote_msat }: { local_msat: bigint; remote_msat: bigint } = commitments;
+  const htlcs: Htlc[] = [];
+  for (const htlc of commitments.htlcs) {
+    const place = standing(at(htlc.state), owner);
+    if (place === 'not_yet') continue;
+    const moved = place === 'included' || htlc.removal?.kind === 'fulfilled';
+    if (place === 'included') htlcs.push(htlc);
+    if (!moved) continue;
+    const credit = place === 'included' ? 0n : htlc.amount_msat;
+    if (htlc.direction === 'offered') {
+      local_msat -= htlc.amount_msat;
+      remote_msat += credit;
+    } else {
+      remote_msat -= htlc.amount_msat;
+      local_msat += credit;
+    }
+  }
+  return { local_msat, remote_msat, htlcs, feerate_per_kw: feerateOf(commitments.fees, owner, at) };
+}
+
+function feerateOf(fees: readonly FeeUpdate[], owner: CommitmentOwner, at: <S extends HtlcState>(state: S) => S): number {
+  const inForce = fees.filter((fee) => standing(at(fee.state), owner) === 'included');
+  return inForce.at(-1)!.feerate_per_kw;
+}
+
+function specOf(view: View, owner: CommitmentOwner, commitment_number: bigint, per_commitment_point: Point): CommitmentSpec {
+  const [owner_msat, other_msat] = owner === 'local' ? [view.local_msat, view.remote_msat] : [view.remote_msat, view.local_msat];
+  return {
+    commitment_number,
+    per_commitment_point,
+    feerate_per_kw: view.feerate_per_kw,
+    owner_msat: msat(owner_msat),
+    other_msat: msat(other_msat),
+    htlcs: view.htlcs.map((htlc) => commitmentHtlc(htlc, owner)),
+  };
+}
+
+function commitmentHtlc({ direction, id, amount_msat, payment_hash, cltv_expiry }: Htlc, owner: CommitmentOwner): CommitmentHtlc {
+  const offered = (direction === 'offered') === (owner === 'local');
+  return { direction: offered ? 'offered' : 'received', id, amount_msat, payment_hash, cltv_expiry };
+}
+
+/**
+ * The worst case for both sides at once: every HTLC alive on any side counted, nothing fulfilled credited, the highest
+ * feerate of all. What is affordable here is affordable in every commitment that can still arise from what we know.
+ */
+export function worstView(commitments: Commitments): View {
+  const sum = (direction: Htlc['direction']) =>
+    commitments.htlcs.reduce((total, htlc) => (htlc.direction === direction ? total + htlc.amount_msat : total), 0n);
+  return {
+    local_msat: commitments.local_msat - sum('offered'),
+    remote_msat: commitments.remote_msat - sum('received'),
+    htlcs: commitments.htlcs,
+    feerate_per_kw: Math.max(...commitments.fees.map((fee) => fee.feerate_per_kw)),
+  };
+}
+
+/** The channel's money, each msat in one place: settled balances of both sides and what hangs in HTLCs. The four sum to the funding. */
+export function balances({ commitments }: Pick<EstablishedState, 'commitments'>): { local_msat: Msat; remote_msat: Msat; offered_msat: Msat; received_msat: Msat } {
+  const sum = (direction: Htlc['direction']) =>
+    commitments.htlcs.reduce((total, htlc) => (htlc.direction === direction ? total + htlc.amount_msat : total), 0n);
+  const offered = sum('offered');
+  const received = sum('received');
+  return {
+    local_msat: msat(commitments.local_msat - offered),
+    remote_msat: msat(commitments.remote_msat - received),
+    offered_msat: msat(offered),
+    received_msat: msat(received),
+  };
+}
+
+/** What the channel is worth in all, msat. */
+export const capacityMsat = (terms: Terms): Msat => satToMsat(terms.funding_satoshis);

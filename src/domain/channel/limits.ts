@@ -1,0 +1,95 @@
+/** BOLT 2 and BOLT 3: who can afford what, how much may be in flight, and how much may be lost as dust. All sums in msat. */
+import { anchorsCost, commitmentFee, isTrimmed } from '../../bolt/03-transactions/fees.ts';
+import { satToMsat, type Msat } from '../../bolt/primitives.ts';
+import type { View } from './commitment-spec.ts';
+import type { CommitmentOwner } from './htlc-lifecycle.ts';
+import type { Htlc, Terms } from './state.ts';
+
+export type Breach = { readonly code: string; readonly detail: Readonly<Record<string, unknown>> };
+
+const openerSide = (terms: Terms): CommitmentOwner => (terms.role === 'opener' ? 'local' : 'remote');
+const other = (side: CommitmentOwner): CommitmentOwner => (side === 'local' ? 'remote' : 'local');
+
+/** What the opener pays for a commitment of `owner` in this view: base fee and anchors. */
+export function openerCostMsat(terms: Terms, view: View, owner: CommitmentOwner): bigint {
+  const untrimmed = view.htlcs.filter((htlc) => !trimmedOn(terms, view.feerate_per_kw, owner, htlc)).length;
+  return satToMsat(commitmentFee(terms.format, view.feerate_per_kw, untrimmed)) + satToMsat(anchorsCost(terms.format));
+}
+
+function trimmedOn(terms: Terms, feerate_per_kw: number, owner: CommitmentOwner, htlc: Pick<Htlc, 'direction' | 'amount_msat'>): boolean {
+  const direction = (htlc.direction === 'offered') === (owner === 'local') ? 'offered' : 'received';
+  return isTrimmed(terms.format, feerate_per_kw, terms[owner].dust_limit_satoshis, { direction, amount_msat: htlc.amount_msat });
+}
+
+/** What `side` must keep: the reserve that the other side asked for. */
+export const reserveMsat = (terms: Terms, side: CommitmentOwner): Msat => satToMsat(terms[other(side)].channel_reserve_satoshis);
+
+/**
+ * BOLT 2, "Adding an HTLC": the offerer keeps its reserve (and, if it opened, fee and anchors beside it) in this view;
+ * the opener can pay the fee of one more HTLC.
+ */
+export function affordabilityBreach(terms: Terms, view: View, offerer: CommitmentOwner): Breach | undefined {
+  const opener = openerSide(terms);
+  const balance = { local: view.local_msat, remote: view.remote_msat };
+  const cost = (['local', 'remote'] as const).reduce((most, owner) => {
+    const fee = openerCostMsat(terms, view, owner);
+    return fee > most ? fee : most;
+  }, 0n);
+  const needed = reserveMsat(terms, offerer) + (offerer === opener ? cost : 0n);
+  if (balance[offerer] < needed) {
+    return { code: 'insufficient_balance', detail: { balance_msat: balance[offerer], needed_msat: needed, reserve_msat: reserveMsat(terms, offerer) } };
+  }
+  if (offerer !== opener && balance[opener] < cost) {
+    return { code: 'opener_cannot_pay_fee', detail: { opener_msat: balance[opener], needed_msat: cost } };
+  }
+  return undefined;
+}
+
+/** BOLT 2, "Adding an HTLC": counts and sums of what `offerer` has in flight, against what the other side allows. */
+export function inFlightBreach(terms: Terms, htlcs: readonly Htlc[], offerer: CommitmentOwner): Breach | undefined {
+  const limits = terms[other(offerer)];
+  const direction = offerer === 'local' ? 'offered' : 'received';
+  const mine = htlcs.filter((htlc) => htlc.direction === direction);
+  if (mine.length > limits.max_accepted_htlcs) {
+    return { code: 'too_many_htlcs', detail: { max_accepted_htlcs: limits.max_accepted_htlcs, htlcs: mine.length } };
+  }
+  const total = mine.reduce((sum, htlc) => sum + htlc.amount_msat, 0n);
+  if (total > limits.max_htlc_value_in_flight_msat) {
+    return { code: 'max_htlc_value_in_flight_exceeded', detail: { max_htlc_value_in_flight_msat: limits.max_htlc_value_in_flight_msat, in_flight_msat: total } };
+  }
+  return undefined;
+}
+
+/** BOLT 2, "Bounding exposure to trimmed in-flight HTLCs": what would go to miners if this commitment were published. */
+export function dustExposureMsat(terms: Terms, htlcs: readonly Htlc[], feerate_per_kw: number, owner: CommitmentOwner): bigint {
+  return htlcs.reduce((sum, htlc) => (trimmedOn(terms, feerate_per_kw, owner, htlc) ? sum + htlc.amount_msat : sum), 0n);
+}
+
+export function dustBreach(terms: Terms, htlcs: readonly Htlc[], feerate_per_kw: number, max_dust_exposure_msat: Msat): Breach | undefined {
+  for (const owner of ['local', 'remote'] as const) {
+    const dust_msat = dustExposureMsat(terms, htlcs, feerate_per_kw, owner);
+    if (dust_msat > max_dust_exposure_msat) return { code: 'dust_exposure_exceeded', detail: { commitment: owner, max_dust_exposure_msat, dust_msat } };
+  }
+  return undefined;
+}
+
+/** BOLT 2, "Updating Fees": the opener can pay the new feerate and keep its reserve, on either commitment. */
+export function feeBreach(terms: Terms, view: View): Breach | undefined {
+  const opener = openerSide(terms);
+  const balance = opener === 'local' ? view.local_msat : view.remote_msat;
+  for (const owner of ['local', 'remote'] as const) {
+    const needed = openerCostMsat(terms, view, owner) + reserveMsat(terms, opener);
+    if (balance < needed) return { code: 'cannot_afford_feerate', detail: { feerate_per_kw: view.feerate_per_kw, balance_msat: balance, needed_msat: needed } };
+  }
+  return undefined;
+}
+
+/** What we could offer at most now, msat; the opener keeps room for a doubled feerate and one more HTLC. */
+export function sendableMsat(terms: Terms, view: View): Msat {
+  const spike: View = { ...view, feerate_per_kw: view.feerate_per_kw * 2 };
+  const extra = openerSide(terms) === 'local'
+    ? openerCostMsat(terms, spike, 'remote') + satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 1)) - satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 0))
+    : 0n;
+  const left = view.local_msat - reserveMsat(terms, 'local') - extra;
+  return (left > 0n ? left : 0n) as Msat;
+}

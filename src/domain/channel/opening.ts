@@ -1,0 +1,246 @@
+/** BOLT 2, "Channel Establishment v1": both roles from open_channel to channel_ready. */
+import { buildCommitment, verifyCommitment, type CommitmentFormat } from '../../bolt/03-transactions/commitment-tx.ts';
+import { anchorsCost, commitmentFee } from '../../bolt/03-transactions/fees.ts';
+import type { ChannelPublicKeys } from '../../bolt/03-transactions/keys.ts';
+import { fundingScript, p2wsh } from '../../bolt/03-transactions/scripts.ts';
+import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
+import { ANNOUNCE_CHANNEL, channelId } from '../../bolt/02-peer-protocol/opening.ts';
+import { crypto } from '../../bolt/crypto.ts';
+import { fromHex, satToMsat, shortChannelId, type Hex, type Point, type Sat } from '../../bolt/primitives.ts';
+import type { ChannelEvent } from '../../events/channel/index.ts';
+import { accept, refuse, type Decision } from '../decider.ts';
+import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
+import type { ChannelCommand, ChannelPolicy, LocalKeys } from './commands.ts';
+import { establish, formatOf } from './opening-facts.ts';
+import type { ChannelState, Established, Funding, Terms } from './state.ts';
+
+type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
+
+/** BOLT 3, "Dust Limits": below 354 sat some standard output would not be relayed. */
+const MIN_DUST_LIMIT_SAT = 354n;
+/** BOLT 2: a commitment with more HTLCs in both directions might not fit into a standard transaction. */
+const MAX_ACCEPTED_HTLCS = 483;
+
+export function openChannel(command: Command<'OpenChannel'>): Decision<ChannelEvent> {
+  const { policy, funding_satoshis, push_msat } = command;
+  if (funding_satoshis < policy.min_funding_satoshis || funding_satoshis > policy.max_funding_satoshis) {
+    return refuse('funding_out_of_range', { funding_satoshis, min: policy.min_funding_satoshis, max: policy.max_funding_satoshis });
+  }
+  if (push_msat > satToMsat(funding_satoshis)) return refuse('push_exceeds_funding', { push_msat, funding_satoshis });
+  const format = formatOf(command.channel_type);
+  if (format === undefined) return refuse('unknown_channel_type', { channel_type: command.channel_type });
+  const reserve = reserveFor(policy, funding_satoshis);
+  const poor = initialFeeBreach(format, command.feerate_per_kw, satToMsat(funding_satoshis) - push_msat, reserve);
+  if (poor !== undefined) return poor;
+  return accept<ChannelEvent>({
+    type: 'OpenChannelSent',
+    peer_id: command.peer_id,
+    key_index: command.local.key_index,
+    chain_hash: command.chain_hash,
+    temporary_channel_id: command.temporary_channel_id,
+    funding_satoshis,
+    push_msat,
+    ...ourLimits(policy, funding_satoshis),
+    feerate_per_kw: command.feerate_per_kw,
+    ...ourKeys(command.local),
+    channel_flags: command.announce ? ANNOUNCE_CHANNEL : 0,
+    upfront_shutdown_script: command.upfront_shutdown_script,
+    channel_type: command.channel_type,
+  });
+}
+
+const reserveFor = (policy: ChannelPolicy, funding: Sat): Sat => {
+  const share = (funding * BigInt(policy.reserve_millionths)) / 1_000_000n;
+  return (share > policy.dust_limit_satoshis ? share : policy.dust_limit_satoshis) as Sat;
+};
+
+const ourLimits = (policy: ChannelPolicy, funding: Sat) => ({
+  dust_limit_satoshis: policy.dust_limit_satoshis,
+  max_htlc_value_in_flight_msat: policy.max_htlc_value_in_flight_msat,
+  channel_reserve_satoshis: reserveFor(policy, funding),
+  htlc_minimum_msat: policy.htlc_minimum_msat,
+  to_self_delay: policy.to_self_delay,
+  max_accepted_htlcs: policy.max_accepted_htlcs,
+});
+
+const ourKeys = ({ keys, first_per_commitment_point }: LocalKeys) => ({ ...keys, first_per_commitment_point });
+
+function initialFeeBreach(format: CommitmentFormat, feerate_per_kw: number, opener_msat: bigint, reserve: Sat) {
+  const needed = commitmentFee(format, feerate_per_kw, 0) + anchorsCost(format) + reserve;
+  return opener_msat < satToMsat(needed as Sat)
+    ? refuse('opener_cannot_pay_fee', { opener_msat, needed_sat: needed, feerate_per_kw }, 'disconnect')
+    : undefined;
+}
+
+/** BOLT 2, "The open_channel Message": the receiving node. What we take is answered at once. */
+export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Decision<ChannelEvent> {
+  const { message, policy } = command;
+  const no = (code: string, detail: Record<string, unknown>) => refuse(code, detail, 'warning');
+  if (message.chain_hash !== command.chain_hash) return no('unknown_chain_hash', { expected: command.chain_hash, got: message.chain_hash });
+  const format = formatOf(message.tlvs.channel_type);
+  if (format === undefined) return no('unknown_channel_type', { got: message.tlvs.channel_type ?? 'none' });
+  if (message.funding_satoshis < policy.min_funding_satoshis || message.funding_satoshis > policy.max_funding_satoshis) {
+    return no('funding_out_of_range', { funding_satoshis: message.funding_satoshis, min: policy.min_funding_satoshis, max: policy.max_funding_satoshis });
+  }
+  if (message.push_msat > satToMsat(message.funding_satoshis)) return no('push_exceeds_funding', { push_msat: message.push_msat, funding_satoshis: message.funding_satoshis });
+  if (message.feerate_per_kw < policy.min_feerate_per_kw || message.feerate_per_kw > policy.max_feerate_per_kw) {
+    return no('feerate_out_of_range', { feerate_per_kw: message.feerate_per_kw, min: policy.min_feerate_per_kw, max: policy.max_feerate_per_kw });
+  }
+  const breach = termsBreach(message, policy, ourLimits(policy, message.funding_satoshis));
+  if (breach !== undefined) return breach;
+  const poor = initialFeeBreach(format, message.feerate_per_kw, satToMsat(message.funding_satoshis) - message.push_msat, reserveFor(policy, message.funding_satoshis));
+  if (poor !== undefined) return poor;
+  const { type: _type, tlvs, ...fields } = message;
+  return accept<ChannelEvent>(
+    { type: 'OpenChannelReceived', peer_id: command.peer_id, ...fields, upfront_shutdown_script: tlvs.upfront_shutdown_script, channel_type: tlvs.channel_type! },
+    {
+      type: 'AcceptChannelSent',
+      peer_id: command.peer_id,
+      key_index: command.local.key_index,
+      temporary_channel_id: message.temporary_channel_id,
+      ...ourLimits(policy, message.funding_satoshis),
+      minimum_depth: policy.minimum_depth,
+      ...ourKeys(command.local),
+      upfront_shutdown_script: command.upfront_shutdown_script,
+      channel_type: tlvs.channel_type!,
+    },
+  );
+}
+
+type TheirTerms = Pick<
+  Command<'ReceiveAcceptChannel'>['message'],
+  'dust_limit_satoshis' | 'channel_reserve_satoshis' | 'to_self_delay' | 'max_accepted_htlcs' | 'htlc_minimum_msat' | 'max_htlc_value_in_flight_msat' | keyof ChannelPublicKeys | 'first_per_commitment_point'
+>;
+
+/** The rules that open_channel and accept_channel share: both sides' limits must let the channel work and keep dust out of reserves. */
+function termsBreach(theirs: TheirTerms, policy: ChannelPolicy, ours: { dust_limit_satoshis: Sat; channel_reserve_satoshis: Sat }) {
+  const no = (code: string, detail: Record<string, unknown>) => refuse(code, detail, 'warning');
+  const { dust_limit_satoshis, channel_reserve_satoshis, to_self_delay, max_accepted_htlcs } = theirs;
+  if (dust_limit_satoshis < MIN_DUST_LIMIT_SAT) return no('dust_limit_too_small', { dust_limit_satoshis, min: MIN_DUST_LIMIT_SAT });
+  // BOLT 2: dust_limit_satoshis of either side must not exceed the reserve that the other one keeps.
+  if (dust_limit_satoshis > ours.channel_reserve_satoshis) return no('dust_limit_above_reserve', { dust_limit_satoshis, channel_reserve_satoshis: ours.channel_reserve_satoshis });
+  if (channel_reserve_satoshis < ours.dust_limit_satoshis) return no('reserve_below_dust_limit', { channel_reserve_satoshis, dust_limit_satoshis: ours.dust_limit_satoshis });
+  if (to_self_delay > policy.max_to_self_delay) return no('to_self_delay_too_long', { to_self_delay, max: policy.max_to_self_delay });
+  if (max_accepted_htlcs > MAX_ACCEPTED_HTLCS || max_accepted_htlcs < 1) return no('max_accepted_htlcs_out_of_range', { max_accepted_htlcs, max: MAX_ACCEPTED_HTLCS });
+  const bad = keysOf(theirs).find((key) => !crypto().isPoint(fromHex(key)));
+  return bad === undefined ? undefined : no('invalid_point', { point: bad });
+}
+
+const keysOf = (theirs: TheirTerms): readonly Point[] => [
+  theirs.funding_pubkey, theirs.revocation_basepoint, theirs.payment_basepoint, theirs.delayed_payment_basepoint, theirs.htlc_basepoint, theirs.first_per_commitment_point,
+];
+
+/** BOLT 2, "The accept_channel Message": the receiving node, our proposal in hand. */
+export function receiveAcceptChannel(command: Command<'ReceiveAcceptChannel'>, state: ChannelState): Decision<ChannelEvent> {
+  const { message, policy } = command;
+  if (state.phase !== 'opening' || state.step !== 'proposed' || state.proposal.role !== 'opener') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  const { proposal } = state;
+  if (message.temporary_channel_id !== proposal.temporary_channel_id) {
+    return refuse('temporary_channel_id_differs', { expected: proposal.temporary_channel_id, got: message.temporary_channel_id }, 'warning');
+  }
+  if (message.tlvs.channel_type !== proposal.channel_type) {
+    return abandoned('channel_type_differs', `expected channel_type ${proposal.channel_type}, got ${message.tlvs.channel_type ?? 'none'}`);
+  }
+  const breach = termsBreach(message, policy, proposal.terms);
+  if (breach !== undefined) return abandoned(breach.refused.code, JSON.stringify(breach.refused.detail, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
+  const { type: _type, tlvs, ...fields } = message;
+  return accept<ChannelEvent>({ type: 'AcceptChannelReceived', ...fields, upfront_shutdown_script: tlvs.upfront_shutdown_script, channel_type: proposal.channel_type });
+}
+
+const abandoned = (code: string, reason: string): Decision<ChannelEvent> => accept<ChannelEvent>({ type: 'OpeningAbandoned', code, reason });
+
+export function createFunding(command: Command<'CreateFunding'>, state: ChannelState): Decision<ChannelEvent> {
+  if (state.phase !== 'opening' || state.step !== 'accepted' || state.terms.role !== 'opener') return refuse('not_waiting_for_funding', { phase: state.phase });
+  const { funding_txid, funding_output_index, funding_transaction } = command;
+  const mismatch = fundingMismatch(state.terms, funding_txid, funding_output_index, funding_transaction);
+  if (mismatch !== undefined) return mismatch;
+  const channel_id = channelId(funding_txid, funding_output_index);
+  return accept<ChannelEvent>({ type: 'FundingCreatedSent', funding_txid, funding_output_index, channel_id, funding_transaction });
+}
+
+/** Safety 01: a channel is worth what its funding output pays, to exactly our script; nothing else may become one. */
+function fundingMismatch(terms: Terms, txid: string, output_index: number, raw: Hex) {
+  const transaction = parseTx(raw);
+  if (transaction.txid !== txid) return refuse('funding_txid_differs', { expected: txid, got: transaction.txid });
+  const output = transaction.outputs[output_index];
+  const script = p2wsh(fundingScript(terms.local.keys.funding_pubkey, terms.remote.keys.funding_pubkey));
+  if (output?.value !== terms.funding_satoshis) return refuse('funding_amount_differs', { expected: terms.funding_satoshis, got: output?.value ?? 'no output' });
+  if (output.script_pubkey !== script) return refuse('funding_script_differs', { expected: script, got: output.script_pubkey });
+  return undefined;
+}
+
+/** BOLT 2, "The funding_created Message": the accepter checks the signature on its own commitment 0 and owes its own. */
+export function receiveFundingCreated(command: Command<'ReceiveFundingCreated'>, state: ChannelState): Decision<ChannelEvent> {
+  const { message } = command;
+  if (state.phase !== 'opening' || state.step !== 'accepted' || state.terms.role !== 'accepter') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  const { funding_txid, funding_output_index, signature } = message;
+  const channel_id = channelId(funding_txid, funding_output_index);
+  const funding: Funding = { txid: funding_txid, output_index: funding_output_index, channel_id };
+  if (!firstCommitmentIsSigned(establish(state, funding), signature)) return abandoned('invalid_signature', 'funding_created: the signature does not fit our commitment 0');
+  return accept<ChannelEvent>({ type: 'FundingCreatedReceived', funding_txid, funding_output_index, channel_id, signature }, { type: 'FundingSignedSent', channel_id });
+}
+
+export function receiveFundingSigned(command: Command<'ReceiveFundingSigned'>, state: ChannelState): Decision<ChannelEvent> {
+  const { message } = command;
+  if (state.phase !== 'opening' || state.step !== 'funding_created' || state.terms.role !== 'opener') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  if (message.channel_id !== state.funding.channel_id) return refuse('channel_id_differs', { expected: state.funding.channel_id, got: message.channel_id }, 'warning');
+  if (!firstCommitmentIsSigned(state, message.signature)) return abandoned('invalid_signature', 'funding_signed: the signature does not fit our commitment 0');
+  return accept<ChannelEvent>({ type: 'FundingSignedReceived', channel_id: message.channel_id, signature: message.signature });
+}
+
+function firstCommitmentIsSigned(state: Established, signature: Parameters<typeof verifyCommitment>[3]): boolean {
+  const params = commitmentParams(state, 'local');
+  const spec = commitmentSpec(state, 'local');
+  return verifyCommitment(buildCommitment(params, spec), params, spec, signature, []).ok;
+}
+
+/** Only before money is at stake: an opener that holds no funding_signed never broadcasts. */
+export function abandonOpening(command: Command<'AbandonOpening'>, state: ChannelState): Decision<ChannelEvent> {
+  const free = state.phase === 'opening' && state.step !== 'funded';
+  return free ? abandoned(command.code, command.reason) : refuse('too_late_to_abandon', { phase: state.phase });
+}
+
+/** The chain has the output deep enough: channel_ready is owed. */
+export function confirmFunding(command: Command<'ConfirmFunding'>, state: ChannelState): Decision<ChannelEvent> {
+  if (state.phase !== 'opening' || state.step !== 'funded' || state.funding.confirmed !== undefined) return refuse('not_waiting_for_confirmation', { phase: state.phase });
+  const { funding } = state;
+  const mismatch = fundingMismatch(state.terms, funding.txid, funding.output_index, command.funding_transaction);
+  if (mismatch !== undefined) return mismatch;
+  const { block_height, transaction_index, funding_transaction } = command;
+  return accept<ChannelEvent>(
+    {
+      type: 'FundingConfirmed',
+      funding_txid: funding.txid,
+      funding_output_index: funding.output_index,
+      block_height,
+      transaction_index,
+      short_channel_id: shortChannelId(block_height, transaction_index, funding.output_index),
+      funding_transaction,
+    },
+    { type: 'ChannelReadySent', second_per_commitment_point: command.next_per_commitment_point, short_channel_id_alias: undefined },
+    ...announcementDue(state, block_height, transaction_index),
+  );
+}
+
+const announcementDue = (state: Established, block_height: number, transaction_index: number): ChannelEvent[] =>
+  state.terms.announce
+    ? [{ type: 'AnnouncementSignaturesSent', short_channel_id: shortChannelId(block_height, transaction_index, state.funding.output_index) }]
+    : [];
+
+export function receiveChannelReady(command: Command<'ReceiveChannelReady'>, state: ChannelState): Decision<ChannelEvent> {
+  const { message } = command;
+  if (!('ready' in state)) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  if (state.ready.received) return accept<ChannelEvent>(); // Repeated after a reconnection, as BOLT 2 asks.
+  if (!crypto().isPoint(fromHex(message.second_per_commitment_point))) return refuse('invalid_point', { point: message.second_per_commitment_point }, 'disconnect');
+  return accept<ChannelEvent>({ type: 'ChannelReadyReceived', second_per_commitment_point: message.second_per_commitment_point, short_channel_id_alias: message.tlvs.short_channel_id });
+}
+
+export function receiveAnnouncementSignatures(command: Command<'ReceiveAnnouncementSignatures'>, state: ChannelState): Decision<ChannelEvent> {
+  const { message } = command;
+  if (!('announcement' in state) || !state.terms.announce) return accept<ChannelEvent>();
+  if (state.announcement.received !== undefined) return accept<ChannelEvent>();
+  const expected = state.funding.confirmed?.short_channel_id;
+  if (expected !== undefined && expected !== message.short_channel_id) return refuse('short_channel_id_differs', { expected, got: message.short_channel_id }, 'warning');
+  const { short_channel_id, node_signature, bitcoin_signature } = message;
+  return accept<ChannelEvent>({ type: 'AnnouncementSignaturesReceived', short_channel_id, node_signature, bitcoin_signature });
+}

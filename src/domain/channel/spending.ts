@@ -1,0 +1,206 @@
+/** BOLT 5: failing a channel, recognising what spent the funding output, and sweeping what is plainly ours. */
+import { buildSweep, NO_DELAY, type Sweep as SweepTransaction, type SweepInput } from '../../bolt/03-transactions/claim-tx.ts';
+import { buildCommitment } from '../../bolt/03-transactions/commitment-tx.ts';
+import { p2wpkh, p2wsh, toLocalScript, toRemoteAnchorScript } from '../../bolt/03-transactions/scripts.ts';
+import { deriveRevocationPublicKey, derivePublicKey } from '../../bolt/03-transactions/keys.ts';
+import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
+import { classifyFundingSpend } from '../../bolt/05-onchain/classify.ts';
+import type { BlockHeight, Hex } from '../../bolt/primitives.ts';
+import type { ClosingEvent } from '../../events/channel/closing.ts';
+import type { ChannelEvent } from '../../events/channel/index.ts';
+import { accept, refuse, type Decision } from '../decider.ts';
+import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
+import type { ChannelCommand } from './commands.ts';
+import { isEstablished, type ChannelState, type EstablishedState, type FundingSpend, type Sweep } from './state.ts';
+
+type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
+type Event<T extends ClosingEvent['type']> = Extract<ClosingEvent, { type: T }>;
+export type ResolvingState = Extract<ChannelState, { phase: 'resolving' }>;
+
+/** Blocks upon a spend or a sweep after which we take it for settled. */
+export const SETTLED_DEPTH = 6;
+/** An HTLC this close to its deadline and not resolved is fought out on chain, blocks (BOLT 2, "cltv_expiry_delta Selection"). */
+export const DEADLINE_GRACE = 6;
+
+// ---- decide
+
+export function forceClose({ reason }: Command<'ForceClose'>, state: ChannelState): Decision<ChannelEvent> {
+  return failChannel(state, { type: 'ChannelFailed', by: 'user', code: 'force_closed_by_user', reason });
+}
+
+/** BOLT 1, "The error Message": the receiving node fails the channel. */
+export function receiveError({ data }: Command<'ReceiveError'>, state: ChannelState): Decision<ChannelEvent> {
+  if (state.phase === 'opening' && state.step !== 'funded') return accept<ChannelEvent>({ type: 'OpeningAbandoned', code: 'error_from_peer', reason: data });
+  if (state.phase === 'resolving' || state.phase === 'closed' || state.phase === 'closing') return accept<ChannelEvent>();
+  return failChannel(state, { type: 'ChannelFailed', by: 'remote', code: 'error_from_peer', reason: data });
+}
+
+function failChannel(state: ChannelState, failed: Event<'ChannelFailed'>): Decision<ChannelEvent> {
+  if (!isEstablished(state) || (state.phase === 'opening' && state.step !== 'funded')) return refuse('nothing_to_close', { phase: state.phase });
+  if (state.phase === 'resolving' || state.phase === 'closed') return refuse('already_closing', { phase: state.phase });
+  return accept<ChannelEvent>(failed);
+}
+
+/** One block: was the funding output spent, is a sweep confirmed, is something of ours ripe, is a deadline near? */
+export function receiveBlock(command: Command<'ReceiveBlock'>, state: ChannelState): Decision<ChannelEvent> {
+  if (!isEstablished(state) || state.phase === 'closed') return accept<ChannelEvent>();
+  const { funding_spend, height } = command;
+  if (funding_spend !== undefined && !('spend' in state && state.spend !== undefined)) return accept<ChannelEvent>(fundingSpent(state, funding_spend));
+  if (state.phase === 'resolving') return accept<ChannelEvent>(...resolve(command, state));
+  const late = missedDeadline(state, height);
+  return late === undefined || (state.phase === 'opening' && state.step !== 'funded') ? accept<ChannelEvent>() : accept<ChannelEvent>(late);
+}
+
+function fundingSpent(state: EstablishedState, { txid, transaction, block_height }: NonNullable<Command<'ReceiveBlock'>['funding_spend']>): ChannelEvent {
+  const spend = classifyFundingSpend(parseTx(transaction), spendFacts(state));
+  return {
+    type: 'FundingSpent', txid, kind: spend.kind, block_height, transaction,
+    commitment_number: 'commitment_number' in spend ? spend.commitment_number : undefined,
+  };
+}
+
+function spendFacts(state: EstablishedState): Parameters<typeof classifyFundingSpend>[1] {
+  const { terms, commitments } = state;
+  const [opener, accepter] = terms.role === 'opener' ? [terms.local, terms.remote] : [terms.remote, terms.local];
+  const { number, awaiting_revocation } = commitments.remote;
+  const remote_txid = buildCommitment(commitmentParams(state, 'remote'), commitmentSpec(state, 'remote')).txid;
+  const scripts = 'scripts' in state ? [state.scripts.local, state.scripts.remote].filter((script) => script !== undefined) : [];
+  return {
+    opener_payment_basepoint: opener.keys.payment_basepoint,
+    accepter_payment_basepoint: accepter.keys.payment_basepoint,
+    local_commitment_number: commitments.local.number,
+    local_txid: buildCommitment(commitmentParams(state, 'local'), commitmentSpec(state, 'local')).txid,
+    ...(awaiting_revocation
+      ? { remote_commitment_number: number - 1n, remote_pending_commitment_number: number, remote_pending_txid: remote_txid }
+      : { remote_commitment_number: number, remote_txid }),
+    mutual_close_txids: 'agreed' in state && state.agreed !== undefined ? [state.agreed.closing_txid] : [],
+    shutdown_scripts: scripts,
+  };
+}
+
+/** BOLT 2: an HTLC we hold the preimage of, or one of ours that timed out, must not outlive its deadline off chain. */
+function missedDeadline({ commitments }: EstablishedState, height: BlockHeight): ChannelEvent | undefined {
+  const late = commitments.htlcs.find((htlc) =>
+    htlc.direction === 'offered' ? height >= htlc.cltv_expiry + DEADLINE_GRACE : htlc.removal?.kind === 'fulfilled' && height + DEADLINE_GRACE >= htlc.cltv_expiry);
+  if (late === undefined) return undefined;
+  return { type: 'ChannelFailed', by: 'local', code: 'htlc_deadline', reason: `${late.direction} HTLC ${late.id} with cltv_expiry ${late.cltv_expiry} is unresolved at height ${height}` };
+}
+
+function resolve({ height, confirmed_sweeps = [], sweep }: Command<'ReceiveBlock'>, state: ResolvingState): ChannelEvent[] {
+  if (state.spend === undefined) return [];
+  const confirmed = confirmed_sweeps
+    .filter(({ txid, block_height }) => height - block_height + 1 >= SETTLED_DEPTH && state.sweeps.some((own) => own.sweep_txid === txid && own.confirmed_height === undefined))
+    .map(({ txid, block_height }): ChannelEvent => ({ type: 'SweepConfirmed', sweep_txid: txid, block_height }));
+  const waiting = state.sweeps.filter((own) => own.confirmed_height === undefined).length - confirmed.length;
+  const ripe = state.sweeps.length === 0 ? ripeInputs(state, state.spend, height) : { inputs: [], later: false };
+  const started = sweep === undefined ? undefined : startSweep(ripe.inputs, sweep);
+  if (started !== undefined) return [...confirmed, started];
+  const settled = height - state.spend.block_height + 1 >= SETTLED_DEPTH;
+  const done = settled && waiting === 0 && !ripe.later && ripe.inputs.length === 0 && !hasOpenHtlcs(state, state.spend);
+  return done ? [...confirmed, { type: 'ChannelClosed', block_height: height }] : confirmed;
+}
+
+/** HTLC outputs of a commitment on chain are claimed by a lifecycle of their own; until then the channel stays open in the books. */
+const hasOpenHtlcs = (state: ResolvingState, spend: FundingSpend): boolean => spend.kind !== 'mutual' && state.commitments.htlcs.length > 0;
+
+/** Our main output of the commitment on chain, once its delay lets the next block take it. */
+function ripeInputs(state: ResolvingState, spend: FundingSpend, height: BlockHeight): { inputs: readonly { kind: 'to_local' | 'to_remote'; input: SweepInput }[]; later: boolean } {
+  const ours = ourOutput(state, spend);
+  if (ours === undefined) return { inputs: [], later: false };
+  const delay = ours.input.sequence === NO_DELAY ? 0 : ours.input.sequence;
+  const ripe = height + 1 >= spend.block_height + delay;
+  return { inputs: ripe ? [ours] : [], later: !ripe };
+}
+
+/** `to_local` of our commitment, or `to_remote` of any of the peer's, found by its script. */
+export function ourOutput(state: EstablishedState, spend: FundingSpend): { kind: 'to_local' | 'to_remote'; input: SweepInput } | undefined {
+  if (spend.kind === 'mutual' || spend.kind === 'unknown') return undefined;
+  const candidate = spend.kind === 'local' ? toLocal(state) : toRemote(state);
+  const { txid, outputs } = parseTx(spend.transaction);
+  const index = outputs.findIndex(({ script_pubkey }) => script_pubkey === candidate.script_pubkey);
+  if (index < 0) return undefined;
+  const { kind, sequence, witness_script, branch } = candidate;
+  return { kind, input: { txid, index, value: outputs[index]!.value, sequence, witness_script, spend: branch } };
+}
+
+interface Candidate {
+  readonly kind: 'to_local' | 'to_remote';
+  readonly script_pubkey: Hex;
+  readonly witness_script?: Hex;
+  readonly sequence: number;
+  readonly branch: SweepInput['spend'];
+}
+
+function toLocal({ terms, commitments }: EstablishedState): Candidate {
+  const { point } = commitments.local;
+  const { to_self_delay } = terms.remote;
+  const witness_script = toLocalScript(
+    deriveRevocationPublicKey(terms.remote.keys.revocation_basepoint, point), to_self_delay, derivePublicKey(terms.local.keys.delayed_payment_basepoint, point),
+  );
+  return { kind: 'to_local', script_pubkey: p2wsh(witness_script), witness_script, sequence: to_self_delay, branch: { branch: 'delayed' } };
+}
+
+function toRemote({ terms }: EstablishedState): Candidate {
+  const pubkey = terms.local.keys.payment_basepoint;
+  if (terms.format === 'static_remotekey') return { kind: 'to_remote', script_pubkey: p2wpkh(pubkey), sequence: NO_DELAY, branch: { branch: 'p2wpkh', pubkey } };
+  const witness_script = toRemoteAnchorScript(pubkey);
+  return { kind: 'to_remote', script_pubkey: p2wsh(witness_script), witness_script, sequence: 1, branch: { branch: 'signature' } };
+}
+
+function startSweep(ripe: readonly { kind: 'to_local' | 'to_remote'; input: SweepInput }[], { destination_script, feerate_per_kw }: NonNullable<Command<'ReceiveBlock'>['sweep']>): ChannelEvent | undefined {
+  const sweep = buildSweep({ inputs: ripe.map(({ input }) => input), destination_script, feerate_per_kw });
+  if (sweep === undefined) return undefined;
+  const inputs = ripe.map(({ kind, input: { txid, index, value } }) => ({ kind, txid, output_index: index, value }));
+  return { type: 'SweepStarted', inputs, destination_script, feerate_per_kw, fee_satoshis: sweep.fee_satoshis, sweep_txid: sweep.txid };
+}
+
+/** The transaction of a sweep we started, derived again. */
+export function sweepTransaction(state: EstablishedState & { readonly spend?: FundingSpend }, sweep: Sweep): SweepTransaction | undefined {
+  const ours = state.spend === undefined ? undefined : ourOutput(state, state.spend);
+  if (ours === undefined) return undefined;
+  return buildSweep({ inputs: [ours.input], destination_script: sweep.destination_script, feerate_per_kw: sweep.feerate_per_kw });
+}
+
+export function rollBack({ to_height }: Command<'RollBack'>, state: ChannelState): Decision<ChannelEvent> {
+  const gone = state.phase === 'resolving' && state.spend !== undefined && state.spend.block_height > to_height;
+  return gone ? accept<ChannelEvent>({ type: 'FundingUnspent', txid: state.spend!.txid }) : accept<ChannelEvent>();
+}
+
+// ---- evolve
+
+export function evolveChannelFailed(state: EstablishedState, { by, code, reason }: Event<'ChannelFailed'>): ChannelState {
+  return { ...resolvingFrom(state), failure: { by, code, reason } };
+}
+
+export function evolveFundingSpent(state: EstablishedState, event: Event<'FundingSpent'>): ChannelState {
+  const { txid, kind, commitment_number, block_height, transaction } = event;
+  return { ...resolvingFrom(state), spend: { txid, kind, commitment_number, block_height, transaction } };
+}
+
+function resolvingFrom(state: EstablishedState): ResolvingState {
+  if (state.phase === 'resolving') return state;
+  const { terms, funding, commitments, ready, announcement } = state;
+  const scripts = 'scripts' in state ? state.scripts : {};
+  const agreed = state.phase === 'closing' ? state.agreed : undefined;
+  return { phase: 'resolving', terms, funding, commitments, ready, announcement, scripts, agreed, sweeps: [] };
+}
+
+/** The close is owed to the chain again, and any sweep of the vanished outputs is void. */
+export function evolveFundingUnspent(state: ResolvingState): ChannelState {
+  return { ...state, spend: undefined, sweeps: [] };
+}
+
+export function evolveSweepStarted(state: ResolvingState, event: Event<'SweepStarted'>): ChannelState {
+  const { type: _type, ...sweep } = event;
+  return { ...state, sweeps: [...state.sweeps, sweep] };
+}
+
+export function evolveSweepConfirmed(state: ResolvingState, { sweep_txid, block_height }: Event<'SweepConfirmed'>): ChannelState {
+  const sweeps = state.sweeps.map((sweep) => (sweep.sweep_txid === sweep_txid ? { ...sweep, confirmed_height: block_height } : sweep));
+  return { ...state, sweeps };
+}
+
+export function evolveChannelClosed(state: ResolvingState): ChannelState {
+  const { terms, funding, commitments, ready, announcement, spend, sweeps, failure } = state;
+  return { phase: 'closed', terms, funding, commitments, ready, announcement, spend, sweeps, failure };
+}
