@@ -100,7 +100,7 @@ function derInteger(value: Hex): Hex {
 
 /** Reads a witness's signature. Answers undefined unless it is strict DER of two positive 32-byte numbers and a sighash byte. */
 export function fromDer(der: Hex): { readonly signature: Signature; readonly sighashType: number } | undefined {
-  const match = /^30(..)02(..)(.*)$/.exec(der);
+  const match = /^30([0-9a-f]{2})02([0-9a-f]{2})([0-9a-f]*)$/.exec(der);
   if (match === null) return undefined;
   const rLength = 2 * parseInt(match[2]!, 16);
   const [r, tail] = [match[3]!.slice(0, rLength), match[3]!.slice(rLength)];
