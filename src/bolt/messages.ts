@@ -39,8 +39,11 @@ export interface UnknownMessage {
 /** BOLT 8: a message and its number fit into 65535 bytes. */
 export const MAX_MESSAGE_BYTES = 65535;
 
+// A union of fifty codecs has no common `encode`: the name chooses the right one, and here alone the types are let go.
+const FORMATS = MESSAGE_FORMATS as unknown as Readonly<Record<string, MessageFormat>>;
+
 const byNumber: ReadonlyMap<number, readonly [string, MessageFormat]> = new Map(
-  Object.entries(MESSAGE_FORMATS).map(([name, format]) => [format.number, [name, format as unknown as MessageFormat]]),
+  Object.entries(FORMATS).map(([name, format]) => [format.number, [name, format]]),
 );
 
 /** The number that stands for a message on the wire. */
@@ -48,8 +51,8 @@ export const messageNumber = (name: MessageName): number => MESSAGE_FORMATS[name
 
 /** Number and body, before encryption. Throws a RangeError when a field does not fit: that is a bug of ours. */
 export function encodeMessage(message: Message): Uint8Array {
-  const format: MessageFormat = MESSAGE_FORMATS[message.type] as unknown as MessageFormat;
-  const writer = new Writer(message.type === 'update_add_htlc' ? 1536 : 256);
+  const format = FORMATS[message.type]!;
+  const writer = new Writer();
   writer.u16(format.number);
   format.encode(message, writer);
   if (writer.length > MAX_MESSAGE_BYTES) {

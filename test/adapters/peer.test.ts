@@ -347,7 +347,7 @@ describe('a peer that breaks the rules', () => {
     expect(await ended(connection)).toMatchObject({ code: 'malformed_message' });
   });
 
-  it('one that does not read is closed when its queue is full', async () => {
+  it('safety 19: one that does not read is closed when its queue is full', async () => {
     const node = await listening({ ...bob, limits: { outboundQueueBytes: 100_000 } });
     const { socket, connection } = await rawPeerOf(node);
     socket.pause();
@@ -358,7 +358,7 @@ describe('a peer that breaks the rules', () => {
     expect(sent).toBeLessThan(1000);
   });
 
-  it('one that floods while we are slow waits in the kernel, not in our memory', async () => {
+  it('safety 19: one that floods while we are slow waits in the kernel, not in our memory', async () => {
     const node = await listening({ ...bob, limits: { inboundQueueBytes: 200_000 } });
     const { socket, encoder, connection } = await rawPeerOf(node);
     let release = (): void => undefined;

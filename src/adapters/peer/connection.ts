@@ -23,12 +23,13 @@ export type CloseHandler = (reason: PeerError) => void;
  */
 export function openConnection(socket: Socket, peer: Authenticated, options: PeerOptions): Promise<PeerConnection> {
   return new Promise((resolve, reject) => {
-    new PeerConnection(socket, peer, options, { opened: resolve, failed: reject });
+    const opening = { opened: () => resolve(connection), failed: reject };
+    const connection: PeerConnection = new PeerConnection(socket, peer, options, opening);
   });
 }
 
 interface Opening {
-  opened(connection: PeerConnection): void;
+  opened(): void;
   failed(reason: PeerError): void;
 }
 
@@ -189,7 +190,7 @@ export class PeerConnection {
     this.#features = features;
     timersOf(this.#options).clearTimeout(this.#initDeadline);
     this.#keepalive.start();
-    this.#opening.opened(this);
+    this.#opening.opened();
   }
 
   #refuseFeatures(bits: readonly number[]): void {

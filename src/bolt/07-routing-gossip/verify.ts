@@ -1,7 +1,6 @@
 /** BOLT 7: what the signatures of announcements sign, and whether they hold. */
 import { encode } from '../codec.ts';
 import { crypto } from '../crypto.ts';
-import type { MessageFormat } from '../message-format.ts';
 import type { NodeId, Point, Signature } from '../primitives.ts';
 import { fromHex } from '../primitives.ts';
 import type { ChannelAnnouncement, ChannelUpdate, NodeAnnouncement } from './announcements.ts';
@@ -12,13 +11,13 @@ export type Verification = true | { readonly reason: string };
 
 /** The digest of a channel_announcement, which both nodes and both funding keys sign. */
 export const channelAnnouncementDigest = (announcement: ChannelAnnouncement): Uint8Array =>
-  digestAfterSignatures(announcementMessages.channel_announcement, announcement, 4);
+  digestAfterSignatures(encode(announcementMessages.channel_announcement, announcement), 4);
 
 export const nodeAnnouncementDigest = (announcement: NodeAnnouncement): Uint8Array =>
-  digestAfterSignatures(announcementMessages.node_announcement, announcement, 1);
+  digestAfterSignatures(encode(announcementMessages.node_announcement, announcement), 1);
 
 export const channelUpdateDigest = (update: ChannelUpdate): Uint8Array =>
-  digestAfterSignatures(announcementMessages.channel_update, update, 1);
+  digestAfterSignatures(encode(announcementMessages.channel_update, update), 1);
 
 /** Checks the order of the nodes and all four signatures; whether the funding output exists is for the chain to say. */
 export function verifyChannelAnnouncement(announcement: ChannelAnnouncement): Verification {
@@ -46,8 +45,7 @@ export function verifyChannelUpdate(update: ChannelUpdate, node_id: NodeId): Ver
 }
 
 /** BOLT 7: the double SHA-256 of everything after the signatures, fields of the future included. */
-function digestAfterSignatures<M>(format: MessageFormat, announcement: M, signatures: number): Uint8Array {
-  const body = encode(format as never, announcement);
+function digestAfterSignatures(body: Uint8Array, signatures: number): Uint8Array {
   return crypto().sha256(crypto().sha256(body.subarray(signatures * 64)));
 }
 
