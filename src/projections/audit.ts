@@ -1,0 +1,133 @@
+/** The auditor: a log read from its first byte, with nothing believed. Needs no seed, no network, no store; runs in a browser. */
+import { isEstablished } from '../domain/channel/state.ts';
+import type { ChannelEvent } from '../events/channel/index.ts';
+import type { EventEnvelope } from '../events/envelope.ts';
+import { decodeEvent } from '../events/registry.ts';
+import { StoreError, type StreamId } from '../events/store.ts';
+import type { StoredEntry } from '../events/verify.ts';
+import { auditChannel, type ChannelAudit } from './audit/channel.ts';
+import { watchIntegrity, type ReadEntry } from './audit/integrity.ts';
+import { CheckFailed, emptyTally, type AuditFailure, type AuditReport, type Tally } from './audit/report.ts';
+import { auditStories } from './audit/stories.ts';
+import { msatDifference } from './channels.ts';
+import { isChannelStream } from './streams.ts';
+
+export type { AuditFailure, AuditReport } from './audit/report.ts';
+
+/** A log in position order: its entries as they are stored, and signed checkpoints wherever they stand. */
+export type LogLine = ({ readonly kind: 'entry' } & StoredEntry) | { readonly kind: 'checkpoint'; readonly note: string };
+
+export interface AuditProgress {
+  readonly events: number;
+  readonly tally: Readonly<Tally>;
+}
+
+export interface AuditOptions {
+  readonly lines: AsyncIterable<LogLine> | Iterable<LogLine>;
+  /** Signed notes kept beside the log. */
+  readonly checkpoints?: readonly string[];
+  /** False: the log's own integrity, replay and conservation, but no signature of a channel. Much faster. */
+  readonly cryptography?: boolean;
+  /** Called every `progressEvery` events (1000). */
+  readonly onProgress?: (progress: AuditProgress) => void;
+  readonly progressEvery?: number;
+}
+
+/** Never throws on a bad log: every damage is a failure in the report. Rejects only when `lines` does. */
+export async function auditLog(options: AuditOptions): Promise<AuditReport> {
+  const audit = startAudit(options);
+  const every = options.progressEvery ?? 1000;
+  for await (const line of options.lines) {
+    audit.take(line);
+    const { events } = audit.tally;
+    if (line.kind === 'entry' && events % every === 0) options.onProgress?.({ events, tally: audit.tally });
+  }
+  return audit.finish();
+}
+
+interface RunningAudit {
+  readonly tally: Tally;
+  take(line: LogLine): void;
+  finish(): AuditReport;
+}
+
+function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): RunningAudit {
+  const tally = emptyTally();
+  const integrity = watchIntegrity(checkpoints);
+  const stories = auditStories(tally);
+  const streams = new Set<StreamId>();
+  const channels = new Map<StreamId, ChannelAudit>();
+  const broken = new Map<StreamId, AuditFailure>();
+  let node: Pick<AuditReport, 'node_id' | 'alias'> = {};
+
+  function replay(envelope: EventEnvelope): void {
+    const { stream, event } = envelope;
+    if (event.type === 'NodeInitialized') node = { node_id: event.node_id, alias: event.alias };
+    if (isChannelStream(stream)) channelOf(stream).take(event as ChannelEvent);
+    stories.take(envelope);
+  }
+
+  function channelOf(stream: StreamId): ChannelAudit {
+    const found = channels.get(stream) ?? auditChannel(tally, cryptography);
+    channels.set(stream, found);
+    return found;
+  }
+
+  return {
+    tally,
+    take(line) {
+      if (line.kind === 'checkpoint') return integrity.expect(line.note);
+      tally.events += 1;
+      const entry = integrity.read(line);
+      if (entry === undefined) return;
+      streams.add(entry.stream);
+      // The first failure of a stream is the one that counts: what follows it means nothing.
+      if (broken.has(entry.stream)) return;
+      try {
+        replay(toEnvelope(entry));
+      } catch (error) {
+        broken.set(entry.stream, failureAt(entry, error));
+      }
+    },
+    finish() {
+      const proven = integrity.finish();
+      const failures = [...proven.failures, ...broken.values()];
+      return {
+        ok: failures.length === 0,
+        ...node,
+        ...tally,
+        streams: streams.size,
+        channels: channels.size,
+        msat_difference: totalDifference(channels.values()),
+        checkpoints_verified: proven.checkpoints,
+        last_checkpoint: proven.last,
+        cryptography,
+        failures,
+      };
+    },
+  };
+}
+
+function toEnvelope({ type, data, ...envelope }: ReadEntry): EventEnvelope {
+  return { ...envelope, event: decodeEvent(type, data) };
+}
+
+/** Whatever the rules threw, as data: a forged log may break them anywhere. */
+function failureAt({ stream, revision, position }: ReadEntry, error: unknown): AuditFailure {
+  const code = error instanceof CheckFailed || error instanceof StoreError ? error.code : codeOf(error);
+  return { stream, revision, position, code, reason: error instanceof Error ? error.message : String(error) };
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'replay_failed';
+
+function totalDifference(channels: Iterable<ChannelAudit>): bigint {
+  let total = 0n;
+  for (const channel of channels) {
+    const state = channel.state();
+    if (!isEstablished(state)) continue;
+    const difference = msatDifference(state);
+    total += difference < 0n ? -difference : difference;
+  }
+  return total;
+}
