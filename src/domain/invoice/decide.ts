@@ -33,7 +33,8 @@ export const invoiceDecider: Decider<InvoiceState, InvoiceCommand, InvoiceEvent>
   evolve: evolveInvoice,
 };
 
-function create({ type: _, ...terms }: CommandOf<'CreateInvoice'>, state: InvoiceState): Decision<InvoiceEvent> {
+function create(command: CommandOf<'CreateInvoice'>, state: InvoiceState): Decision<InvoiceEvent> {
+  const { type: _, ...terms } = command;
   if (state.phase !== 'none') return refuse('invoice_exists', { payment_hash: terms.payment_hash, phase: state.phase });
   if (terms.amount_msat === 0n) return refuse('amount_is_zero', { amount_msat: terms.amount_msat });
   return accept({ type: 'InvoiceCreated', ...terms });
