@@ -25,8 +25,8 @@ const TABLE: Readonly<Record<string, Rule>> = {
   },
   'src/projections/': { ours: ['src/bolt/', 'src/events/', 'src/domain/'], packages: ['rxjs'] },
   'src/sagas/': {
-    ours: ['src/bolt/', 'src/events/'],
-    types: ['src/domain/', 'src/commands/intents.ts', 'src/commands/dispatch.ts'],
+    ours: ['src/bolt/', 'src/events/', 'src/domain/'],
+    types: ['src/commands/intents.ts', 'src/commands/dispatch.ts'],
     packages: [],
   },
   'src/adapters/': { ours: ['src/bolt/', 'src/events/'], types: ['src/domain/ports.ts'], packages: ['*', 'node:'] },
