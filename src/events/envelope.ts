@@ -45,12 +45,15 @@ export interface Fact {
   readonly data: string;
 }
 
+/** One cause for all events of an append, or one for each. */
+export type Causes = Cause | readonly Cause[];
+
 /** Where and why facts are written. `firstRevision` 0 goes with `previousHash` ZERO_HASH. */
 export interface Sealing {
   readonly stream: StreamId;
   readonly firstRevision: bigint;
   readonly previousHash: Hex32;
-  readonly cause: Cause;
+  readonly cause: Causes;
   readonly recorded_at: string;
 }
 
@@ -64,27 +67,43 @@ export function sealEvents(at: Sealing & { readonly events: readonly Event[] }):
 
 /** The same from data that is canonical text already. */
 export function sealFacts(at: Sealing, facts: readonly Fact[]): readonly SealedEntry[] {
-  const { command_id, correlation_id } = at.cause;
+  const { stream, recorded_at } = at;
+  const ids = eventIds(at.cause, facts.length);
   let previous_hash = at.previousHash;
   return facts.map(({ type, data }, index) => {
-    const place = {
-      stream: at.stream,
-      revision: at.firstRevision + BigInt(index),
-      type,
-      id: eventId(command_id, index),
-      previous_hash,
-    };
-    const entry = entryText({ ...place, causation_id: command_id, correlation_id, recorded_at: at.recorded_at }, data);
-    const sealed = { ...place, entry, ...digestEntry(entry) };
-    previous_hash = sealed.hash;
+    const { command_id: causation_id, correlation_id } = causeAt(at.cause, index);
+    const [id, revision] = [ids[index]!, at.firstRevision + BigInt(index)];
+    const entry = entryText(
+      { causation_id, correlation_id, id, previous_hash, recorded_at, revision, stream, type },
+      data,
+    );
+    const { hash, leaf } = digestEntry(entry);
+    const sealed = { id, revision, type, previous_hash, entry, hash, leaf };
+    previous_hash = hash;
     return sealed;
+  });
+}
+
+/** The cause of an append's `index`-th event. */
+export const causeAt = (causes: Causes, index: number): Cause => (isList(causes) ? causes[index]! : causes);
+
+const isList = (causes: Causes): causes is readonly Cause[] => Array.isArray(causes);
+
+/** The ids of an append's events: each counts within its own command. */
+export function eventIds(causes: Causes, count: number): readonly string[] {
+  const next = new Map<Hex32, number>();
+  return Array.from({ length: count }, (_, place) => {
+    const { command_id } = causeAt(causes, place);
+    const index = next.get(command_id) ?? 0;
+    next.set(command_id, index + 1);
+    return eventId(command_id, index);
   });
 }
 
 const ID_TAG = new TextEncoder().encode('fulgurite/event-id');
 
 /**
- * The id of the `index`-th event of a command. A UUID whose bits say version 5 (named by a hash; RFC 9562 would call
+ * The id of the `index`-th event of a command in one append. A UUID whose bits say version 5 (named by a hash; RFC 9562 would call
  * SHA-256 version 8, which the validators of existing event stores refuse).
  */
 export function eventId(command_id: Hex32, index: number): string {

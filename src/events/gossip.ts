@@ -4,7 +4,13 @@ import { fact, hex, point, short_channel_id, u16, u32, u8, msat, sat } from './w
 
 export const gossipEvents = [
   /** `capacity`: what the chain says the funding output holds. */
-  fact('ChannelAnnounced', { short_channel_id, node_id_1: point, node_id_2: point, capacity: sat.optional(), raw: hex }),
+  fact('ChannelAnnounced', {
+    short_channel_id,
+    node_id_1: point,
+    node_id_2: point,
+    capacity: sat.optional(),
+    raw: hex,
+  }),
   fact('ChannelUpdated', {
     short_channel_id,
     /** Bit 0: direction (0 = from node_id_1). Bit 1: disabled. */

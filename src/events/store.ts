@@ -36,8 +36,8 @@ export interface EventStore {
   /**
    * `cause`: one for all events, or one per event (an append may carry the outcome of several commands); an event's id
    * derives from its command id and its index among the append's events of that command.
-   * Answers the stream's new last revision. Throws RevisionConflict: reload and decide again. Throws StoreFull or
-   * InvalidAppend: nothing was written. Any other rejection (OutcomeUnknown) may have been written: stop, reload, and only then speak.
+   * Answers the stream's new last revision. Throws RevisionConflict: reload and decide again. Throws StoreFull, StoreBusy,
+   * StoreClosed or InvalidAppend: nothing was written. Any other rejection (OutcomeUnknown) may have been written: stop, reload, and only then speak.
    */
   append(
     stream: StreamId,
@@ -84,7 +84,7 @@ export class RevisionConflict extends StoreError {
 /** The disk has no room. Nothing was written. */
 export class StoreFull extends StoreError {
   constructor(detail: string) {
-    super('store_full', `the store has no room left: ${detail}`);
+    super('store_full', `the store has no room left: ${detail}`, { reason: detail });
   }
 }
 
@@ -92,6 +92,30 @@ export class StoreFull extends StoreError {
 export class InvalidAppend extends StoreError {
   constructor(message: string, detail: Readonly<Record<string, unknown>> = {}) {
     super('invalid_append', message, detail);
+  }
+}
+
+/** Too many appends wait already. Nothing was written: slow down, then repeat. */
+export class StoreBusy extends StoreError {
+  constructor(waiting: number, limit: number) {
+    super('store_busy', `${waiting} appends wait already, at most ${limit} may`, { got: waiting, expected: limit });
+  }
+}
+
+/** The store is closed (or killed, or its engine failed for good). Nothing was written, nothing can be read. */
+export class StoreClosed extends StoreError {
+  constructor(name: string, reason = 'it was closed') {
+    super('store_closed', `the store ${name} does not answer any more: ${reason}`, { name, reason });
+  }
+}
+
+/** A subscriber takes events more slowly than they are written. Subscribe again from the last position seen. */
+export class SubscriberTooSlow extends StoreError {
+  constructor(waiting: number, limit: number) {
+    super('subscriber_too_slow', `${waiting} events wait for a subscriber, at most ${limit} may`, {
+      got: waiting,
+      expected: limit,
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 /** The integrity of a log, entry by entry: canonical form, revisions, hash chain of each stream, Merkle root, signed checkpoints. */
 import { fromHex, toHex32, type Hex, type Hex32, type NodeId, type Signature } from '../bolt/primitives.ts';
-import { digestEntry, isUuid, NotCanonical, parseEntry, type LogEntry } from './canonical.ts';
+import { digestEntry, NotCanonical, parseEntry, type LogEntry } from './canonical.ts';
 import {
   checkSignature,
   InvalidCheckpoint,
@@ -186,18 +186,17 @@ function follow(before: StreamEnd | undefined, entry: LogEntry, hash: Hex32, pos
   return { revision, hash, command_id: entry.causation_id, index: indexInCommand(before, entry, place) };
 }
 
-/** An id is derived from its command and its place among the command's events: it goes on from the event before, or starts at 0. */
+/** More events than any append holds. */
+const MAX_INDEX = 4096;
+
+/** An id derives from its command and its index there: mostly the next one or 0, another one where an append mixed commands. */
 function indexInCommand(before: StreamEnd | undefined, entry: LogEntry, place: Place): number {
   const next = before?.command_id === entry.causation_id ? before.index + 1 : 0;
-  const expected = eventId(entry.causation_id, next);
-  if (entry.id === expected) return next;
-  if (next !== 0 && entry.id === eventId(entry.causation_id, 0)) return 0;
-  throw corrupt(
-    place,
-    'the event id does not derive from its command',
-    expected,
-    isUuid(entry.id) ? entry.id : 'no UUID',
-  );
+  if (entry.id === eventId(entry.causation_id, next)) return next;
+  for (let index = 0; index < MAX_INDEX; index += 1) {
+    if (entry.id === eventId(entry.causation_id, index)) return index;
+  }
+  throw corrupt(place, 'the event id does not derive from its command', eventId(entry.causation_id, next), entry.id);
 }
 
 const bySize = (a: CheckpointNote, b: CheckpointNote): number => a.size - b.size;

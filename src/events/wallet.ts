@@ -11,9 +11,23 @@ export const walletEvents = [
   /** A block that held something of ours, or one in a hundred: where a restarted wallet finds its place, and sees a reorganisation. */
   fact('BlockScanned', { block_height: u32, block_hash: hex32 }),
   /** `coinbase`: it cannot be spent until 100 blocks deep. */
-  fact('CoinReceived', { ...coin.shape, value: sat, script_pubkey: hex, branch, index: count, block_height: u32, coinbase: z.boolean() }),
+  fact('CoinReceived', {
+    ...coin.shape,
+    value: sat,
+    script_pubkey: hex,
+    branch,
+    index: count,
+    block_height: u32,
+    coinbase: z.boolean(),
+  }),
   /** A transaction of ours is owed to the chain; its coins are spoken for. `fee_satoshis` is what it pays. */
-  fact('TransactionCreated', { txid: hex32, purpose: text, transaction: hex, fee_satoshis: sat, inputs: z.array(coin) }),
+  fact('TransactionCreated', {
+    txid: hex32,
+    purpose: text,
+    transaction: hex,
+    fee_satoshis: sat,
+    inputs: z.array(coin),
+  }),
   /** A transaction that will never be sent gives its coins back. */
   fact('TransactionAbandoned', { txid: hex32, reason: text }),
   fact('CoinSpent', { ...coin.shape, spending_txid: hex32, block_height: u32 }),
