@@ -5,13 +5,13 @@ import { loadNativeBackend } from '../../src/bolt/crypto-native.ts';
 import { nobleBackend } from '../../src/bolt/crypto-noble.ts';
 import type { CryptoBackend } from '../../src/bolt/crypto.ts';
 import { fromHex, toHex } from '../../src/bolt/primitives.ts';
+import { runs } from '../support/property.ts';
 
 const GROUP_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 const FIELD = 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2fn;
 const scalarBytes = (value: bigint) => fromHex(value.toString(16).padStart(64, '0'));
 
 const native = (await loadNativeBackend())!;
-const runs = { numRuns: 60 };
 
 type Outcome = { answer: unknown } | { threw: true };
 
@@ -63,7 +63,7 @@ describe('the native backend loads here and', () => {
 });
 
 describe('both backends agree on', () => {
-  const law = (name: string, property: fc.IRawProperty<unknown>) => it(name, () => fc.assert(property, runs));
+  const law = (name: string, property: fc.IRawProperty<unknown>) => it(name, () => fc.assert(property, { numRuns: runs(60) }));
 
   law('sha256 and ripemd160', fc.property(anyBytes, (data) => {
     agree((crypto) => crypto.sha256(data));

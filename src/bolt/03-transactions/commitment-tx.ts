@@ -57,7 +57,8 @@ export interface CommitmentOutput {
 export interface Commitment {
   readonly tx: UnsignedTx;
   readonly txid: Hex32;
-  /** What the transaction pays in the end: the base fee, and all that was trimmed or rounded away. */
+  /** What the transaction pays in the end: the base fee, and all that was trimmed or rounded away. Below zero only where
+   *  the opener cannot pay for the anchors, which BOLT 2's reserve and fee rules refuse beforehand. */
   readonly fee_satoshis: Sat;
   readonly funding_script: Hex;
   /** Of the funding input, SIGHASH_ALL. */

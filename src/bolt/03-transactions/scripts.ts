@@ -3,6 +3,7 @@ import { crypto, hash160 } from '../crypto.ts';
 import { fromHex, type Hex, type Hex32, type Point, toHex } from '../primitives.ts';
 import type { CommitmentFormat } from './fees.ts';
 import type { HtlcScriptKeys } from './keys.ts';
+import { rememberLast, rememberRecent } from './remember.ts';
 
 /** BIP 141's opcodes as bytes of hex. */
 const OP = {
@@ -55,7 +56,7 @@ export function anchorScript(funding_pubkey: Point): Hex {
 export function offeredHtlcScript(format: CommitmentFormat, keys: HtlcScriptKeys, payment_hash: Hex32): Hex {
   return script(
     // To remote node with revocation key
-    OP.OP_DUP, OP.OP_HASH160, push(hash160Hex(keys.revocationpubkey)), OP.OP_EQUAL,
+    OP.OP_DUP, OP.OP_HASH160, push(revocationHash(keys.revocationpubkey)), OP.OP_EQUAL,
     OP.OP_IF,
       OP.OP_CHECKSIG,
     OP.OP_ELSE,
@@ -77,7 +78,7 @@ export function offeredHtlcScript(format: CommitmentFormat, keys: HtlcScriptKeys
 export function receivedHtlcScript(format: CommitmentFormat, keys: HtlcScriptKeys, payment_hash: Hex32, cltv_expiry: number): Hex {
   return script(
     // To remote node with revocation key
-    OP.OP_DUP, OP.OP_HASH160, push(hash160Hex(keys.revocationpubkey)), OP.OP_EQUAL,
+    OP.OP_DUP, OP.OP_HASH160, push(revocationHash(keys.revocationpubkey)), OP.OP_EQUAL,
     OP.OP_IF,
       OP.OP_CHECKSIG,
     OP.OP_ELSE,
@@ -110,7 +111,11 @@ export const p2wpkhScriptCode = (pubkey: Point): Hex =>
 const oneBlock = (format: CommitmentFormat): readonly Hex[] =>
   format === 'anchors_zero_fee_htlc_tx' ? [number(1), OP.OP_CHECKSEQUENCEVERIFY, OP.OP_DROP] : [];
 
-const script = (...parts: readonly Hex[]): Hex => parts.join('');
+function script(...parts: readonly Hex[]): Hex {
+  let bytes = '';
+  for (const part of parts) bytes += part;
+  return bytes;
+}
 
 /** Pushes up to 75 bytes: all that these scripts need. */
 const push = (bytes: Hex): Hex => byte(bytes.length / 2) + bytes;
@@ -125,7 +130,10 @@ function number(value: number): Hex {
   return push(last >= 0x80 ? `${bytes}00` : bytes);
 }
 
-const byte = (value: number): Hex => value.toString(16).padStart(2, '0');
+const byte = (value: number): Hex => (value < 16 ? '0' : '') + value.toString(16);
 
 const hash160Hex = (data: Hex): Hex => toHex(hash160(fromHex(data)));
-const ripemd160Hex = (data: Hex): Hex => toHex(crypto().ripemd160(fromHex(data)));
+/** All HTLCs of a commitment share it: hashed once for all of them. */
+const revocationHash = rememberLast(hash160Hex);
+/** An HTLC stands in several commitments of both sides: hashed once for all of them. */
+const ripemd160Hex = rememberRecent(2048, (data: Hex): Hex => toHex(crypto().ripemd160(fromHex(data))));

@@ -1,6 +1,7 @@
 /** Bitcoin transactions as plain values: serialisation (BIP 144), txid, the digest to sign (BIP 143), DER signatures. */
 import { crypto, hash256 } from '../crypto.ts';
 import { fromHex, type Hex, type Hex32, reverseHex32, type Sat, type Signature, toHex } from '../primitives.ts';
+import { rememberLast } from './remember.ts';
 
 export interface TxInput {
   /** Display order. */
@@ -64,7 +65,7 @@ export function witnessSighasher(tx: UnsignedTx): (index: number, script: Hex, v
   let all: { prevouts: Hex; sequences: Hex; outputs: Hex } | undefined;
   const common = () => (all ??= {
     prevouts: hash256Hex(tx.inputs.map(outpoint).join('')),
-    sequences: hash256Hex(tx.inputs.map((input) => u32(input.sequence)).join('')),
+    sequences: hashSequences(tx.inputs.map((input) => u32(input.sequence)).join('')),
     outputs: hash256Hex(tx.outputs.map(serializeOutput).join('')),
   });
   return (index, script, value, sighashType = SIGHASH_ALL) => {
@@ -115,7 +116,7 @@ export function fromDer(der: Hex): { readonly signature: Signature; readonly sig
 const fixed32 = (integer: Hex): Hex => integer.replace(/^(00)+/, '').padStart(64, '0');
 
 /** 36 bytes: the txid in internal order and the output's index. */
-const outpoint = (input: TxInput): Hex => reverseHex32(input.txid) + u32(input.index);
+const outpoint = (input: TxInput): Hex => internalOrder(input.txid) + u32(input.index);
 
 const serializeOutput = (output: TxOutput): Hex => u64(output.value) + withSize(output.script_pubkey);
 
@@ -136,3 +137,7 @@ const u32 = (value: number): Hex => byte(value) + byte(value >>> 8) + byte(value
 const u64 = (value: bigint): Hex => u32(Number(value & 0xffffffffn)) + u32(Number(value >> 32n));
 
 const hash256Hex = (bytes: Hex): Hex => crypto().sha256Hex(crypto().sha256(fromHex(bytes)));
+
+// The HTLC transactions of a commitment have the same parent and the same sequence.
+const internalOrder = rememberLast(reverseHex32);
+const hashSequences = rememberLast(hash256Hex);
