@@ -52,7 +52,7 @@ const withoutComments = (text: string): string =>
   text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '$1');
 
 const STATIC = /^(?:import|export)\s+(type\s+)?(?:[^'";]*?\sfrom\s+)?'([^']+)'/gm;
-const DYNAMIC = /\b(?:import|require)\(\s*'([^']+)'\s*\)/g;
+const DYNAMIC = /\b(?:import|require)\(\s*'([^'$]+)'\s*\)/g;
 
 function importsOf(code: string): Import[] {
   const fixed = [...code.matchAll(STATIC)].map((match) => ({ specifier: match[2]!, typeOnly: match[1] !== undefined }));
