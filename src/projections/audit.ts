@@ -63,8 +63,17 @@ function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): Ru
   function replay(envelope: EventEnvelope): void {
     const { stream, event } = envelope;
     if (event.type === 'NodeInitialized') node = { node_id: event.node_id, alias: event.alias };
-    if (isChannelStream(stream)) channelOf(stream).take(event as ChannelEvent);
-    stories.take(envelope);
+    // What follows a stream's first failure means nothing there, but other streams still refer to it.
+    if (!broken.has(stream)) judge(envelope, () => isChannelStream(stream) && channelOf(stream).take(event as ChannelEvent));
+    judge(envelope, () => stories.take(envelope));
+  }
+
+  function judge(place: Pick<EventEnvelope, 'stream' | 'revision' | 'position'>, check: () => unknown): void {
+    try {
+      check();
+    } catch (error) {
+      if (!broken.has(place.stream)) broken.set(place.stream, failureAt(place, error));
+    }
   }
 
   function channelOf(stream: StreamId): ChannelAudit {
@@ -81,13 +90,7 @@ function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): Ru
       const entry = integrity.read(line);
       if (entry === undefined) return;
       streams.add(entry.stream);
-      // The first failure of a stream is the one that counts: what follows it means nothing.
-      if (broken.has(entry.stream)) return;
-      try {
-        replay(toEnvelope(entry));
-      } catch (error) {
-        broken.set(entry.stream, failureAt(entry, error));
-      }
+      judge(entry, () => replay(toEnvelope(entry)));
     },
     finish() {
       const proven = integrity.finish();
@@ -113,7 +116,7 @@ function toEnvelope({ type, data, ...envelope }: ReadEntry): EventEnvelope {
 }
 
 /** Whatever the rules threw, as data: a forged log may break them anywhere. */
-function failureAt({ stream, revision, position }: ReadEntry, error: unknown): AuditFailure {
+function failureAt({ stream, revision, position }: Pick<EventEnvelope, 'stream' | 'revision' | 'position'>, error: unknown): AuditFailure {
   const code = error instanceof CheckFailed || error instanceof StoreError ? error.code : codeOf(error);
   return { stream, revision, position, code, reason: error instanceof Error ? error.message : String(error) };
 }

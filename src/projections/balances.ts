@@ -45,11 +45,10 @@ export const balanceSheet: Projection<ReturnType<typeof parts.initial>, BalanceS
 
 /** The sheet of rows that were folded already. */
 export function toBalanceSheet(rows: readonly ChannelRow[], walletRow: WalletRow): BalanceSheet {
-  const held = rows.filter(holdsMoney);
-  const total = (field: 'capacity_sat' | 'local_msat' | 'remote_msat' | 'offered_msat' | 'received_msat' | 'to_sweep_sat') =>
-    rows.reduce((sum, row) => (field === 'capacity_sat' && !held.includes(row) ? sum : sum + row[field]), 0n);
+  const total = (field: 'local_msat' | 'remote_msat' | 'offered_msat' | 'received_msat' | 'to_sweep_sat') =>
+    rows.reduce((sum, row) => sum + row[field], 0n);
   const totals = {
-    capacity_sat: sat(total('capacity_sat')),
+    capacity_sat: sat(rows.filter(holdsMoney).reduce((sum, { capacity_sat }) => sum + capacity_sat, 0n)),
     local_msat: msat(total('local_msat')),
     remote_msat: msat(total('remote_msat')),
     offered_msat: msat(total('offered_msat')),

@@ -50,7 +50,7 @@ function take(view: WalletView, event: WalletEvent): void {
       return;
     case 'CoinReceived':
       view.coins.set(key(event.txid, event.output_index), { value: event.value, block_height: event.block_height });
-      view.unconfirmed.get(event.txid) && confirm(view, event.txid);
+      view.unconfirmed.delete(event.txid);
       return;
     case 'TransactionCreated':
       view.unconfirmed.set(event.txid, {
@@ -58,12 +58,15 @@ function take(view: WalletView, event: WalletEvent): void {
         change: changeOf(view, event.txid, event.transaction),
       });
       return;
+    case 'BlockScanned':
+      return;
     case 'TransactionAbandoned':
       view.unconfirmed.delete(event.txid);
       return;
     case 'CoinSpent':
       spend(view, key(event.txid, event.output_index), event.block_height);
-      confirm(view, event.spending_txid);
+      // A block has it: what came back to us stands in it as CoinReceived.
+      view.unconfirmed.delete(event.spending_txid);
       return;
     case 'WalletRolledBack':
       rollBack(view, event.to_height);
@@ -75,11 +78,6 @@ function take(view: WalletView, event: WalletEvent): void {
 function changeOf(view: WalletView, txid: Hex32, transaction: Hex): ReadonlyMap<OutPoint, Sat> {
   return new Map(parseTx(transaction).outputs.flatMap(({ script_pubkey, value }, index) =>
     view.scripts.has(script_pubkey) ? [[key(txid, index), value] as const] : []));
-}
-
-/** A block has it: its change, if any, comes as CoinReceived. */
-function confirm(view: WalletView, txid: Hex32): void {
-  view.unconfirmed.delete(txid);
 }
 
 function spend(view: WalletView, outpoint: OutPoint, spent_height: number): void {
@@ -96,12 +94,12 @@ function rollBack(view: WalletView, to_height: number): void {
 
 function walletRow({ coins, unconfirmed }: WalletView): WalletRow {
   const spokenFor = new Set([...unconfirmed.values()].flatMap(({ inputs }) => inputs));
-  let [confirmed, reserved] = [0n, 0n];
+  let [confirmed, reserved, pending] = [0n, 0n, 0n];
+  for (const { change } of unconfirmed.values()) for (const value of change.values()) pending += value;
   for (const [outpoint, { value, spent_height }] of coins) {
     if (spent_height !== undefined) continue;
     if (spokenFor.has(outpoint)) reserved += value;
     else confirmed += value;
   }
-  const pending = [...unconfirmed.values()].flatMap(({ change }) => [...change.values()]).reduce((sum, value) => sum + value, 0n);
   return { confirmed_sat: sat(confirmed), pending_sat: sat(pending), reserved_sat: sat(reserved), total_sat: sat(confirmed + pending) };
 }

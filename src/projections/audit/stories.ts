@@ -63,7 +63,9 @@ export function auditStories(tally: Tally): StoryAudit {
     },
 
     PaymentStarted: (event, stream) => {
-      if (!payments.has(stream)) payments.set(stream, { started: event, attempts: new Map(), succeeded: new Set(), done: false });
+      // A payment tried again goes on in its stream: an earlier attempt may still succeed.
+      const before = payments.get(stream) ?? { attempts: new Map(), succeeded: new Set(), done: false };
+      payments.set(stream, { ...before, started: event });
     },
     AttemptPlanned: (event, stream) => planAttempt(known(payments, stream, 'payment'), event),
     AttemptSucceeded: (event, stream) => {
@@ -134,6 +136,7 @@ function planned({ started, attempts }: PaymentStory, attempt: number) {
 /** What an attempt costs is what leaves us less what arrives. */
 function planAttempt(story: PaymentStory, event: PaymentOf<'AttemptPlanned'>): void {
   const arrives = event.hops.at(-1)!.amount_msat;
+  mustEqual('attempt_hash', `payment_hash of attempt ${event.attempt}`, story.started.payment_hash, event.payment_hash);
   mustEqual('attempt_fee', `fee of attempt ${event.attempt}, msat`, event.amount_msat - arrives, event.fee_msat as bigint);
   story.attempts.set(event.attempt, event);
 }
