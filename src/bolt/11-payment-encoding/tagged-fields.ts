@@ -117,7 +117,7 @@ function fallback(): FieldFormat<Fallback> {
     read: ([version, ...words], tag) => {
       const program = toHex(toBytes(words, tag));
       const size = program.length / 2;
-      if (!isFallbackSize(version!, size)) throw new InvoiceError('wrong_field_length', `${tag}: version ${version} cannot have ${size} bytes`);
+      if (!isFallbackSize(version!, size)) throw new InvoiceError('wrong_field_length', `${tag}: expected a program of version ${version}, got ${size} bytes`);
       return { version: version!, program };
     },
   };
@@ -173,7 +173,7 @@ function toNodeId(candidate: Uint8Array, tag: string): Point {
 
 function toBytes(words: readonly number[], tag: string): Uint8Array {
   const content = wordsToBytes(words);
-  if (content === undefined) throw new InvoiceError('invalid_padding', `${tag}: expected 0 bits after the last byte of ${words.length} words`);
+  if (content === undefined) throw new InvoiceError('invalid_padding', `${tag}: expected 0 bits after the last byte, got ${words.length} words that end in ${words.at(-1)}`);
   return content;
 }
 
