@@ -1,6 +1,7 @@
 /** BOLT 4, "Route Blinding": a path that hides its nodes, made by the recipient and walked by its hops. */
 import { crypto } from '../crypto.ts';
-import { type Codec, CodecError, decode, encode, list, point, prefixedBytes, record, rest, shortChannelId, tu32, tu64, u16, u32, u8 } from '../codec.ts';
+import { type Codec, CodecError, decode, encode, list, point, prefixedBytes, record, rest } from '../codec.ts';
+import { shortChannelId, tu32, tu64, u16, u32, u8 } from '../codec.ts';
 import { type Hex, type Msat, type Point, concatBytes, fromHex, toHex, toPoint } from '../primitives.ts';
 import { type TlvsOf, tlv, tlvStream } from '../tlv.ts';
 import { blindingFactor, deriveKey, ephemeralHops } from './keys.ts';

@@ -36,7 +36,9 @@ function encodeAmount(amount: Msat): string {
 
 function decodeAmount(text: string): Msat {
   const match = /^([1-9]\d{0,20})(.*)$/s.exec(text);
-  if (match === null) throw new InvoiceError('invalid_amount', `expected a number of at most 21 digits without leading 0, got "${text.slice(0, 40)}"`);
+  if (match === null) {
+    throw new InvoiceError('invalid_amount', `expected a number of at most 21 digits without leading 0, got "${text.slice(0, 40)}"`);
+  }
   const [value, multiplier] = [BigInt(match[1]!), match[2]!];
   const amount = multiplier === 'p' ? fromPico(value) : value * unitOf(multiplier);
   if (amount > MAX_MSAT) throw new InvoiceError('invalid_amount', `expected at most ${MAX_MSAT} msat, got ${amount}`);

@@ -70,7 +70,9 @@ export function fieldWords(fields: InvoiceFields): number[] {
 }
 
 function tagged(tag: string, words: readonly number[]): number[] {
-  if (words.length > MAX_FIELD_WORDS) throw new InvoiceError('field_too_long', `${tag}: expected at most ${MAX_FIELD_WORDS} words, got ${words.length}`);
+  if (words.length > MAX_FIELD_WORDS) {
+    throw new InvoiceError('field_too_long', `${tag}: expected at most ${MAX_FIELD_WORDS} words, got ${words.length}`);
+  }
   return [...digitsToWords(tag), ...integerToWords(BigInt(words.length), 2), ...words];
 }
 
@@ -151,7 +153,9 @@ const present = <K extends string, T>(name: K, value: T | undefined): { [P in K]
   (value === undefined ? {} : { [name]: value }) as { [P in K]?: T };
 
 function assertOneDescription({ description, description_hash }: Pick<InvoiceFields, 'description' | 'description_hash'>): void {
-  if (description === undefined && description_hash === undefined) throw new InvoiceError('missing_description', 'expected d or h, got neither');
+  if (description === undefined && description_hash === undefined) {
+    throw new InvoiceError('missing_description', 'expected d or h, got neither');
+  }
   if (description !== undefined && description_hash !== undefined) throw new InvoiceError('two_descriptions', 'expected d or h, got both');
 }
 
@@ -159,5 +163,7 @@ function assertFeatures(features: Hex): void {
   const [unknown] = unknownEvenBits(features);
   if (unknown !== undefined) throw new InvoiceError('unknown_required_feature', `expected features that we know, got bit ${unknown}`);
   const [missing] = missingDependencies(features);
-  if (missing !== undefined) throw new InvoiceError('missing_feature_dependency', `expected ${missing.needs} beside ${missing.feature}, got none`);
+  if (missing !== undefined) {
+    throw new InvoiceError('missing_feature_dependency', `expected ${missing.needs} beside ${missing.feature}, got none`);
+  }
 }

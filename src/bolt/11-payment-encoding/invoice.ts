@@ -67,7 +67,9 @@ function decodeBech32(text: string): { prefix: string; words: number[] } {
   assertLength(text);
   // Some letters beyond ASCII turn into bech32 digits in lower case.
   if (/[^!-~]/.test(text)) throw new InvoiceError('invalid_character', `expected printable ASCII, got "${text.slice(0, 20)}"`);
-  if (text !== text.toLowerCase() && text !== text.toUpperCase()) throw new InvoiceError('mixed_case', 'expected all lower or all upper case, got both');
+  if (text !== text.toLowerCase() && text !== text.toUpperCase()) {
+    throw new InvoiceError('mixed_case', 'expected all lower or all upper case, got both');
+  }
   const lower = text.toLowerCase();
   const separator = lower.lastIndexOf('1');
   if (separator < 1) throw new InvoiceError('no_separator', `expected a 1 after the prefix, got "${lower.slice(0, 20)}"`);
@@ -79,11 +81,15 @@ function decodeBech32(text: string): { prefix: string; words: number[] } {
 }
 
 function assertLength(text: string): void {
-  if (text.length > MAX_INVOICE_LENGTH) throw new InvoiceError('too_long', `expected at most ${MAX_INVOICE_LENGTH} characters, got ${text.length}`);
+  if (text.length > MAX_INVOICE_LENGTH) {
+    throw new InvoiceError('too_long', `expected at most ${MAX_INVOICE_LENGTH} characters, got ${text.length}`);
+  }
 }
 
 function timestampWords(timestamp: number): number[] {
-  if (!Number.isInteger(timestamp) || timestamp < 0 || timestamp >= 2 ** 35) throw new InvoiceError('out_of_range', `expected a timestamp of 35 bits, got ${timestamp}`);
+  if (!Number.isInteger(timestamp) || timestamp < 0 || timestamp >= 2 ** 35) {
+    throw new InvoiceError('out_of_range', `expected a timestamp of 35 bits, got ${timestamp}`);
+  }
   return integerToWords(BigInt(timestamp), TIMESTAMP_WORDS);
 }
 
@@ -104,7 +110,9 @@ function verifySignature(digest: Uint8Array, words: readonly number[], nodeId: P
 /** BOLT 11, 2025-09: both high and low S are accepted here, as they stand. */
 function recoverPayee(signature: Uint8Array, recovery: number, digest: Uint8Array): NodeId {
   const payee = recovery <= 3 ? crypto().recover(signature, recovery, digest) : undefined;
-  if (payee === undefined) throw new InvoiceError('signature_not_recoverable', `expected a signature of some key, got ${toHex(signature)} with recovery id ${recovery}`);
+  if (payee === undefined) {
+    throw new InvoiceError('signature_not_recoverable', `expected a signature of some key, got ${toHex(signature)} with recovery id ${recovery}`);
+  }
   return toPoint(payee);
 }
 

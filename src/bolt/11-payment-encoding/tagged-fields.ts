@@ -59,7 +59,9 @@ function fixedBytes<T extends Hex>(length: number): FieldFormat<T> {
   return {
     write: bytes().write,
     read(words, tag) {
-      if (words.length !== expected) throw new InvoiceError('wrong_field_length', `${tag}: expected ${expected} words, got ${words.length}`);
+      if (words.length !== expected) {
+        throw new InvoiceError('wrong_field_length', `${tag}: expected ${expected} words, got ${words.length}`);
+      }
       return bytes().read(words, tag) as T;
     },
   };
@@ -87,13 +89,17 @@ function utf8(): FieldFormat<string> {
 function integer(max: number): FieldFormat<number> {
   return {
     write(value) {
-      if (!Number.isInteger(value) || value < 0 || value > max) throw new InvoiceError('out_of_range', `expected 0 to ${max}, got ${value}`);
+      if (!Number.isInteger(value) || value < 0 || value > max) {
+        throw new InvoiceError('out_of_range', `expected 0 to ${max}, got ${value}`);
+      }
       return integerToWords(BigInt(value));
     },
     read(words, tag) {
       assertMinimal(words, tag);
       const value = wordsToInteger(words.slice(0, 14));
-      if (words.length > 13 || value > BigInt(max)) throw new InvoiceError('out_of_range', `${tag}: expected at most ${max}, got ${words.length} words, ${value}`);
+      if (words.length > 13 || value > BigInt(max)) {
+        throw new InvoiceError('out_of_range', `${tag}: expected at most ${max}, got ${words.length} words, ${value}`);
+      }
       return Number(value);
     },
   };
@@ -117,7 +123,9 @@ function fallback(): FieldFormat<Fallback> {
     read: ([version, ...words], tag) => {
       const program = toHex(toBytes(words, tag));
       const size = program.length / 2;
-      if (!isFallbackSize(version!, size)) throw new InvoiceError('wrong_field_length', `${tag}: expected a program of version ${version}, got ${size} bytes`);
+      if (!isFallbackSize(version!, size)) {
+        throw new InvoiceError('wrong_field_length', `${tag}: expected a program of version ${version}, got ${size} bytes`);
+      }
       return { version: version!, program };
     },
   };
@@ -173,7 +181,9 @@ function toNodeId(candidate: Uint8Array, tag: string): Point {
 
 function toBytes(words: readonly number[], tag: string): Uint8Array {
   const content = wordsToBytes(words);
-  if (content === undefined) throw new InvoiceError('invalid_padding', `${tag}: expected 0 bits after the last byte, got ${words.length} words that end in ${words.at(-1)}`);
+  if (content === undefined) {
+    throw new InvoiceError('invalid_padding', `${tag}: expected 0 bits after the last byte, got ${words.length} words that end in ${words.at(-1)}`);
+  }
   return content;
 }
 
