@@ -1,7 +1,7 @@
 /** The EventStore in one SQLite file: durable before it answers, verified when it opens, written by a thread of its own. */
-import { Worker } from 'node:worker_threads';
-import { dirname } from 'node:path';
 import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import type { NodeId } from '../../bolt/primitives.ts';
 import { StoreClosed } from '../../events/store.ts';
 import { revive, type Engine, type OpenedLog } from './engine.ts';
@@ -9,6 +9,7 @@ import { lock } from './lock.ts';
 import { createLogStore, type LogStore, type LogStoreOptions } from './log-store.ts';
 import type { OnProgress } from './open.ts';
 import type { FromWorker, ToWorker, WorkerOptions } from './sqlite-worker.ts';
+import { workerScript } from './worker-script.ts';
 
 export interface SqliteStoreOptions extends Omit<LogStoreOptions, 'name'> {
   /** The database. `<file>.lock` and, in the same folder, `checkpoint` stand beside it. */
@@ -121,13 +122,10 @@ function startEngine(options: SqliteStoreOptions, unlock: () => void): Promise<{
   });
 }
 
-/** From TypeScript sources (tests, development) the thread needs tsx; compiled it is plain JavaScript. */
 function spawn(
   { file, nodeId, logKeySeed, maxBytes, verify = true }: SqliteStoreOptions,
   killed: SharedArrayBuffer,
 ): Worker {
-  const fromSource = import.meta.url.endsWith('.ts');
-  const script = new URL(fromSource ? './sqlite-worker.ts' : './sqlite-worker.js', import.meta.url);
   const data: WorkerOptions = { file, nodeId, logKeySeed, maxBytes, verify, killed };
-  return new Worker(script, { workerData: data, ...(fromSource ? { execArgv: ['--import', 'tsx'] } : {}) });
+  return new Worker(workerScript(), { workerData: data });
 }
