@@ -3,19 +3,23 @@ import { isEstablished } from '../domain/channel/state.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
 import { decodeEvent } from '../events/registry.ts';
+import type { BundleHeader } from '../events/bundle.ts';
 import { StoreError, type StreamId } from '../events/store.ts';
 import type { StoredEntry } from '../events/verify.ts';
 import { auditChannel, type ChannelAudit } from './audit/channel.ts';
 import { watchIntegrity, type ReadEntry } from './audit/integrity.ts';
-import { CheckFailed, emptyTally, type AuditFailure, type AuditReport, type Tally } from './audit/report.ts';
+import { CheckFailed, emptyTally, mustEqual, type AuditFailure, type AuditReport, type Tally } from './audit/report.ts';
 import { auditStories } from './audit/stories.ts';
 import { msatDifference } from './channels.ts';
 import { isChannelStream } from './streams.ts';
 
 export type { AuditFailure, AuditReport } from './audit/report.ts';
 
-/** A log in position order: its entries as they are stored, and signed checkpoints wherever they stand. */
-export type LogLine = ({ readonly kind: 'entry' } & StoredEntry) | { readonly kind: 'checkpoint'; readonly note: string };
+/** A log in position order: its entries as they are stored, and signed checkpoints wherever they stand. A bundle has a header too. */
+export type LogLine =
+  | ({ readonly kind: 'entry' } & StoredEntry)
+  | { readonly kind: 'checkpoint'; readonly note: string }
+  | { readonly kind: 'header'; readonly header: BundleHeader };
 
 export interface AuditProgress {
   readonly events: number;
@@ -33,14 +37,22 @@ export interface AuditOptions {
   readonly progressEvery?: number;
 }
 
-/** Never throws on a bad log: every damage is a failure in the report. Rejects only when `lines` does. */
+/**
+ * Audits a log: `{ lines: readBundle(chunks) }` a bundle. Never rejects for a bad log: every damage is a failure in the
+ * report. Rejects when `lines` fails with anything but a StoreError (a file that cannot be read).
+ */
 export async function auditLog(options: AuditOptions): Promise<AuditReport> {
   const audit = startAudit(options);
   const every = options.progressEvery ?? 1000;
-  for await (const line of options.lines) {
-    audit.take(line);
-    const { events } = audit.tally;
-    if (line.kind === 'entry' && events % every === 0) options.onProgress?.({ events, tally: audit.tally });
+  try {
+    for await (const line of options.lines) {
+      audit.take(line);
+      const { events } = audit.tally;
+      if (line.kind === 'entry' && events % every === 0) options.onProgress?.({ events, tally: audit.tally });
+    }
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    audit.unreadable(error);
   }
   return audit.finish();
 }
@@ -48,6 +60,8 @@ export async function auditLog(options: AuditOptions): Promise<AuditReport> {
 interface RunningAudit {
   readonly tally: Tally;
   take(line: LogLine): void;
+  /** The source broke off. */
+  unreadable(error: StoreError): void;
   finish(): AuditReport;
 }
 
@@ -58,11 +72,16 @@ function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): Ru
   const streams = new Set<StreamId>();
   const channels = new Map<StreamId, ChannelAudit>();
   const broken = new Map<StreamId, AuditFailure>();
+  const source: AuditFailure[] = [];
+  let header: BundleHeader | undefined;
   let node: Pick<AuditReport, 'node_id' | 'alias'> = {};
 
   function replay(envelope: EventEnvelope): void {
     const { stream, event } = envelope;
-    if (event.type === 'NodeInitialized') node = { node_id: event.node_id, alias: event.alias };
+    if (event.type === 'NodeInitialized') {
+      node = { node_id: event.node_id, alias: event.alias };
+      judge(envelope, () => header && checkHeader(header, event));
+    }
     // What follows a stream's first failure means nothing there, but other streams still refer to it.
     if (!broken.has(stream)) judge(envelope, () => isChannelStream(stream) && channelOf(stream).take(event as ChannelEvent));
     judge(envelope, () => stories.take(envelope));
@@ -86,15 +105,17 @@ function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): Ru
     tally,
     take(line) {
       if (line.kind === 'checkpoint') return integrity.expect(line.note);
+      if (line.kind === 'header') return void (header = line.header);
       tally.events += 1;
       const entry = integrity.read(line);
       if (entry === undefined) return;
       streams.add(entry.stream);
       judge(entry, () => replay(toEnvelope(entry)));
     },
+    unreadable: ({ code, message }) => void source.push({ code, reason: message }),
     finish() {
       const proven = integrity.finish();
-      const failures = [...proven.failures, ...broken.values()];
+      const failures = [...source, ...proven.failures, ...broken.values()];
       return {
         ok: failures.length === 0,
         ...node,
@@ -109,6 +130,12 @@ function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): Ru
       };
     },
   };
+}
+
+/** A bundle says whose log it is; so does the log. */
+function checkHeader(header: BundleHeader, node: Pick<BundleHeader, 'node_id' | 'log_public_key'>): void {
+  mustEqual('bundle_node_id', 'node_id in the header of the bundle', node.node_id, header.node_id);
+  mustEqual('bundle_log_public_key', 'log_public_key in the header of the bundle', node.log_public_key, header.log_public_key);
 }
 
 function toEnvelope({ type, data, ...envelope }: ReadEntry): EventEnvelope {

@@ -4,10 +4,12 @@ import type { EventEnvelope } from '../events/envelope.ts';
 import type { EventStore, Position } from '../events/store.ts';
 import type { AsOf, Projection } from './projection.ts';
 
-export interface LiveProjection<Rows> {
+export interface LiveProjection<View, Rows> {
   readonly name: string;
   /** The newest snapshot, made when asked for. */
   current(): AsOf<Rows>;
+  /** A part of it: `select` makes rows of the view and keeps nothing else of it. */
+  read<R>(select: (view: View) => R): AsOf<R>;
   /** Resolves once the view has seen this position (by default all that is durable now); rejects when the projection stopped. */
   reached(position?: Position): Promise<void>;
   /** Each event after the view has taken it in. */
@@ -29,7 +31,7 @@ const RETRY_MS = 100;
  * Follows the log from its start. A subscription that fell behind is taken up again from the last position; an event that
  * `apply` cannot take stops the view for good and shows in `problem`, the node goes on.
  */
-export function runLive<View, Rows>(store: Pick<EventStore, 'subscribe' | 'head'>, projection: Projection<View, Rows>): LiveProjection<Rows> {
+export function runLive<View, Rows>(store: Pick<EventStore, 'subscribe' | 'head'>, projection: Projection<View, Rows>): LiveProjection<View, Rows> {
   let view = projection.initial();
   let [last, count]: [EventEnvelope | undefined, number] = [undefined, 0];
   let [problem, stopped]: [Error | undefined, boolean] = [undefined, false];
@@ -75,10 +77,15 @@ export function runLive<View, Rows>(store: Pick<EventStore, 'subscribe' | 'head'
     if (stopped) subscription.unsubscribe();
   }
 
+  function read<R>(select: (view: View) => R): AsOf<R> {
+    return { rows: select(view), position: last?.position, recorded_at: last?.recorded_at, events: count };
+  }
+
   follow();
   return {
     name: projection.name,
-    current: () => ({ rows: projection.rows(view), position: last?.position, recorded_at: last?.recorded_at, events: count }),
+    current: () => read(projection.rows),
+    read,
     async reached(position) {
       const goal = position ?? (await store.head());
       if (goal === undefined || (last !== undefined && last.position >= goal)) return;
