@@ -1,3 +1,4 @@
+/** BOLT 1, "Fundamental Types": integers of every size, and lengths that lie. */
 import { describe, expect, it } from 'vitest';
 import { bigsize, CodecError, decode, encode, list, listRest, point, prefixed, s16, s32, s64, s8, tu16, tu32, tu64, u16, u8, utf8Rest } from '../../src/bolt/codec.ts';
 import { fromHex, toHex } from '../../src/bolt/primitives.ts';

@@ -1,3 +1,4 @@
+/** The tables of messages against the layouts of the specification, and BOLT 1, Appendix C. */
 import { describe, expect, it } from 'vitest';
 import { CodecError } from '../../src/bolt/codec.ts';
 import type { Message, MessageOf } from '../../src/bolt/messages.ts';

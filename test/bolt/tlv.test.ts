@@ -1,3 +1,4 @@
+/** BOLT 1, "Type-Length-Value Format": the vectors of Appendix B, and records nobody knows. */
 import { describe, expect, it } from 'vitest';
 import type { Codec } from '../../src/bolt/codec.ts';
 import { CodecError, decode, encode, point, record, shortChannelId, tu32, tu64, u16, u64 } from '../../src/bolt/codec.ts';

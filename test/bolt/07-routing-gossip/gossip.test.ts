@@ -1,3 +1,4 @@
+/** BOLT 7: real announcements of the main network, addresses, and the vectors of extended queries. */
 import { describe, expect, it } from 'vitest';
 import { CodecError, decode, encode } from '../../../src/bolt/codec.ts';
 import type { Message, MessageOf } from '../../../src/bolt/messages.ts';

@@ -1,3 +1,4 @@
+/** BOLT 8, "Lightning Message Specification": the vectors of encryption, and frames that arrive in pieces. */
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { CipherError, FrameDecoder, FrameEncoder, MAX_FRAME_BYTES } from '../../../src/bolt/08-transport/cipher.ts';

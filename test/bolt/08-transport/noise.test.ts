@@ -1,3 +1,4 @@
+/** BOLT 8, "Authenticated Key Exchange Handshake Specification": the vectors of both roles, failures included. */
 import { describe, expect, it } from 'vitest';
 import { crypto } from '../../../src/bolt/crypto.ts';
 import { fromHex, toHex } from '../../../src/bolt/primitives.ts';

@@ -1,3 +1,4 @@
+/** BOLT 9: the table of features, their fields, and what two peers agree on. */
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import {
