@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { connectPeer } from '../../src/adapters/peer/client.ts';
 import type { PeerError } from '../../src/adapters/peer/options.ts';
-import { features, featuresFromBits } from '../../src/bolt/09-features/features.ts';
+import { featuresFromBits } from '../../src/bolt/09-features/features.ts';
 import { MAINNET, REGTEST, afterwards, alice, bob, call, connected, ended, inboxOf, keysOf, listening, rawPeer, rawPeerOf, textOf, updateFee } from '../support/peers.ts';
 
 describe('two peers', () => {
