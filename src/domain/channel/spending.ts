@@ -103,6 +103,11 @@ function resolve({ height, confirmed_sweeps = [], sweep }: Command<'ReceiveBlock
 /** HTLC outputs of a commitment on chain are claimed by a lifecycle of their own; until then the channel stays open in the books. */
 const hasOpenHtlcs = (state: ResolvingState, spend: FundingSpend): boolean => spend.kind !== 'mutual' && state.commitments.htlcs.length > 0;
 
+/** A sweep would be started now: worth a fresh script of the wallet. */
+export function sweepIsDue(state: ChannelState, height: BlockHeight): boolean {
+  return state.phase === 'resolving' && state.spend !== undefined && state.sweeps.length === 0 && ripeInputs(state, state.spend, height).inputs.length > 0;
+}
+
 /** Our main output of the commitment on chain, once its delay lets the next block take it. */
 function ripeInputs(state: ResolvingState, spend: FundingSpend, height: BlockHeight): { inputs: readonly { kind: 'to_local' | 'to_remote'; input: SweepInput }[]; later: boolean } {
   const ours = ourOutput(state, spend);

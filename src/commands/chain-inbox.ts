@@ -1,0 +1,134 @@
+/** What the chain says finds the channels it concerns: confirmations, spends, heights, reorganisations. */
+import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
+import type { BlockHeight, Hex, Hex32 } from '../bolt/primitives.ts';
+import { sweepIsDue } from '../domain/channel/spending.ts';
+import { isEstablished, type EstablishedState } from '../domain/channel/state.ts';
+import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
+import type { ChannelLoop } from './channel-loop.ts';
+import type { Channels } from './channels.ts';
+
+export interface ChainInboxOptions {
+  readonly chain: Chain;
+  readonly channels: Channels;
+  readonly signer: Pick<Signer, 'perCommitmentPoint'>;
+  /** Called before the channels hear of a block: the wallet's coins come first. */
+  readonly onEvent: (event: ChainEvent) => Promise<void>;
+  /** Told of spent outpoints, for the routing graph. */
+  readonly onSpent?: (spent: ReadonlyMap<string, SpendingTransaction>, height: BlockHeight) => void;
+  readonly destinationScript: (purpose: string) => Promise<Hex>;
+  readonly log: (line: string) => void;
+}
+
+export interface SpendingTransaction {
+  readonly txid: Hex32;
+  readonly transaction: Hex;
+}
+
+export class ChainInbox {
+  readonly #options: ChainInboxOptions;
+  #height: BlockHeight;
+  #feerate = 253;
+  #stop: (() => void) | undefined;
+  readonly #heightWaiters = new Set<() => void>();
+
+  constructor(options: ChainInboxOptions) {
+    this.#options = options;
+    this.#height = 0;
+  }
+
+  get height(): BlockHeight {
+    return this.#height;
+  }
+
+  /** sat per 1000 weight. */
+  get feerate(): number {
+    return this.#feerate;
+  }
+
+  /** Follows the chain from a height on. Resolves when its tip of now is reached. */
+  async start(fromHeight: BlockHeight): Promise<void> {
+    const { chain, log } = this.#options;
+    const tip = await chain.tip();
+    this.#feerate = await chain.estimateFeerate(6);
+    this.#stop = chain.follow(fromHeight, (event) => this.#take(event).catch((error: Error) => log(`a chain event went wrong: ${error.message}`)));
+    if (fromHeight > tip.height) this.#height = tip.height;
+    await this.reached(tip.height);
+  }
+
+  stop(): void {
+    this.#stop?.();
+  }
+
+  /** Resolves once blocks up to `height` have been handed to every channel. */
+  async reached(height: BlockHeight): Promise<void> {
+    while (this.#height < height) await new Promise<void>((resolve) => this.#heightWaiters.add(resolve));
+  }
+
+  async #take(event: ChainEvent): Promise<void> {
+    await this.#options.onEvent(event);
+    if (event.type === 'rolled_back') return this.#rollBack(event.tip.height);
+    await this.#block(event.block);
+    this.#height = event.block.height;
+    for (const resolve of this.#heightWaiters) resolve();
+    this.#heightWaiters.clear();
+  }
+
+  #rollBack(to_height: BlockHeight): void {
+    this.#height = to_height;
+    for (const loop of this.#options.channels.all()) void this.#send(loop, { type: 'RollBack', to_height });
+  }
+
+  async #block(block: Block): Promise<void> {
+    this.#feerate = await this.#options.chain.estimateFeerate(6).catch(() => this.#feerate);
+    const spent = spends(block);
+    this.#options.onSpent?.(spent, block.height);
+    await Promise.all(this.#options.channels.all().map((loop) => this.#tell(loop, block, spent)));
+  }
+
+  async #tell(loop: ChannelLoop, block: Block, spent: ReadonlyMap<string, SpendingTransaction>): Promise<void> {
+    const { state } = loop;
+    if (!isEstablished(state) || state.phase === 'closed') return;
+    if (state.phase === 'opening' && state.step === 'funded' && state.funding.confirmed === undefined) await this.#confirm(loop, state, block.height);
+    const spending = spent.get(outpointKey(state.funding.txid, state.funding.output_index));
+    const sweeps = state.phase === 'resolving' ? await this.#confirmedSweeps(state.sweeps) : [];
+    await this.#send(loop, {
+      type: 'ReceiveBlock',
+      height: block.height,
+      funding_spend: spending === undefined ? undefined : { ...spending, block_height: block.height },
+      confirmed_sweeps: sweeps,
+      sweep: sweepIsDue(state, block.height) ? { destination_script: await this.#options.destinationScript(`sweep ${loop.stream}`), feerate_per_kw: this.#feerate } : undefined,
+    });
+    loop.rebroadcast();
+  }
+
+  /** Enough confirmations: the channel is told of its output as the chain has it. */
+  async #confirm(loop: ChannelLoop, { terms, funding }: EstablishedState, height: BlockHeight): Promise<void> {
+    const found = await this.#options.chain.confirmedTransaction(funding.txid);
+    if (found === undefined || height - found.block_height + 1 < terms.minimum_depth) return;
+    const next_per_commitment_point = this.#options.signer.perCommitmentPoint(terms.key_index, 1n);
+    const { transaction: funding_transaction, block_height, transaction_index } = found;
+    await this.#send(loop, { type: 'ConfirmFunding', funding_txid: funding.txid, funding_transaction, block_height, transaction_index, next_per_commitment_point });
+  }
+
+  async #confirmedSweeps(sweeps: readonly { readonly sweep_txid: Hex32; readonly confirmed_height?: BlockHeight }[]): Promise<{ txid: Hex32; block_height: BlockHeight }[]> {
+    const open = sweeps.filter(({ confirmed_height }) => confirmed_height === undefined);
+    const found = await Promise.all(open.map(({ sweep_txid }) => this.#options.chain.confirmedTransaction(sweep_txid)));
+    return found.filter((transaction) => transaction !== undefined).map(({ txid, block_height }) => ({ txid, block_height }));
+  }
+
+  async #send(loop: ChannelLoop, command: Parameters<ChannelLoop['run']>[0]): Promise<void> {
+    const outcome = await loop.run(command).catch((error: Error) => ({ refused: { code: error.message } }));
+    if ('refused' in outcome) this.#options.log(`${loop.stream}: ${command.type} was refused: ${outcome.refused.code}`);
+  }
+}
+
+const outpointKey = (txid: Hex32, index: number): string => `${txid}:${index}`;
+
+/** Every outpoint that a block spends, and the transaction that does. */
+function spends({ transactions }: Block): ReadonlyMap<string, SpendingTransaction> {
+  const spent = new Map<string, SpendingTransaction>();
+  for (const entry of transactions) {
+    for (const { txid, index } of parseTx(entry.transaction).inputs) spent.set(outpointKey(txid, index), entry);
+  }
+  return spent;
+}

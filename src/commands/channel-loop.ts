@@ -1,0 +1,426 @@
+/** One mailbox per channel: gather, decide, append, sign, send. The order of these steps is the safety of the node. */
+import type { Message } from '../bolt/messages.ts';
+import { crypto } from '../bolt/crypto.ts';
+import { toHex32, ZERO_32, type Hex32 } from '../bolt/primitives.ts';
+import type { ChannelCommand } from '../domain/channel/commands.ts';
+import { commitmentIsDue } from '../domain/channel/committing.ts';
+import { decideChannel } from '../domain/channel/decide.ts';
+import { effectsOf, owedToChain, type Effect } from '../domain/channel/effects.ts';
+import { evolveChannel } from '../domain/channel/evolve.ts';
+import { assertInvariants } from '../domain/channel/invariants.ts';
+import { ourNumbers } from '../domain/channel/reestablish.ts';
+import { negotiationIsDue, shutdownIsDue } from '../domain/channel/shutdown.ts';
+import { initialChannel, isEstablished, isLive, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
+import { lookupSecret, secretIndex } from '../bolt/03-transactions/per-commitment-secret.ts';
+import { fundingScript, p2wsh } from '../bolt/03-transactions/scripts.ts';
+import { describeRefusal, type Refusal } from '../domain/decider.ts';
+import type { ChannelEvent } from '../events/channel/index.ts';
+import type { EventEnvelope } from '../events/envelope.ts';
+import type { Attachment, Cause, StreamId } from '../events/store.ts';
+import type { ChannelContext, Session } from './channel-context.ts';
+import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
+import { gatherMessage, toData, type Gathered } from './gather.ts';
+import type { ChannelIntent } from './intents.ts';
+import { messageFor, transactionFor } from './perform.ts';
+
+/** Inputs taken into one append at most: its size stays far below what a store takes. */
+const MAX_BATCH = 128;
+/** Messages of one peer that may wait here; beyond it the peer's socket is not read. */
+const MAX_WAITING = 1024;
+/** Command ids of offers remembered against redelivery: sagas redeliver only what lies behind their cursor, far fewer. */
+const REMEMBERED_COMMANDS = 65_536;
+
+type Input =
+  | { readonly kind: 'message'; readonly message: Message; readonly session: Session }
+  | { readonly kind: 'command'; readonly gather: () => Gathered | Promise<Gathered>; readonly cause?: Cause; readonly once?: boolean; readonly done: (outcome: Outcome) => void; readonly failed: (error: unknown) => void }
+  | { readonly kind: 'connected'; readonly session: Session; readonly fresh: boolean }
+  | { readonly kind: 'disconnected'; readonly session: Session };
+
+/** What one input became: its events, its effects on the state right after it, and who waits for its outcome. */
+interface Step {
+  readonly events: readonly ChannelEvent[];
+  readonly effects: readonly { readonly effect: Effect; readonly state: ChannelState }[];
+  readonly cause: Cause;
+  readonly done?: (outcome: Outcome) => void;
+  readonly failed?: (error: unknown) => void;
+}
+
+export class ChannelLoop implements ChannelPort {
+  readonly stream: StreamId;
+  readonly #context: ChannelContext;
+  #state: ChannelState = initialChannel;
+  #revision: bigint | 'none' = 'none';
+  readonly #inputs: Input[] = [];
+  readonly #seen = new Set<Hex32>();
+  #waiters: (() => void)[] = [];
+  #session: Session | undefined;
+  #reestablished = false;
+  #running: Promise<void> | undefined;
+  #closeWanted = false;
+  #fundingStarted = false;
+  #halted: Error | undefined;
+  /** Part of our command ids: what is decided again after a failed append is another command. */
+  #recoveries = 0;
+
+  constructor(stream: StreamId, context: ChannelContext) {
+    this.stream = stream;
+    this.#context = context;
+  }
+
+  get state(): ChannelState {
+    return this.#state;
+  }
+
+  get revision(): bigint | 'none' {
+    return this.#revision;
+  }
+
+  /** Updates may flow now. */
+  get usable(): boolean {
+    return this.#reestablished && this.#state.phase === 'normal';
+  }
+
+  /** Takes one event of the stream from the log, in order, before the loop runs. */
+  replay({ event, revision, causation_id }: EventEnvelope): void {
+    this.#state = evolveChannel(this.#state, event as ChannelEvent);
+    this.#revision = revision;
+    if (event.type === 'UpdateAddHtlcSent' || event.type === 'HtlcOfferDeclined') this.#remember(causation_id);
+  }
+
+  /** Rebuilds the state from the stream. */
+  async #reload(): Promise<void> {
+    this.#state = initialChannel;
+    this.#revision = 'none';
+    for await (const envelope of this.#context.store.read(this.stream)) this.replay(envelope);
+  }
+
+  // ---- inputs
+
+  /** A message of the peer's. Resolves when there is room for the next: a slow channel slows its peer, not the node. */
+  receive(message: Message, session: Session): void | Promise<void> {
+    this.#push({ kind: 'message', message, session });
+    if (this.#inputs.length >= MAX_WAITING) return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** A saga's or user's wish. Resolves when its outcome is durable. */
+  submit(intent: ChannelIntent, cause: Cause): Promise<Outcome> {
+    return this.#command(() => ({ command: this.#withFacts(intent) }), cause, intent.type === 'OfferHtlc');
+  }
+
+  /** A command of ours whose facts are known. */
+  run(command: ChannelCommand, cause?: Cause): Promise<Outcome> {
+    return this.#command(() => ({ command }), cause);
+  }
+
+  /** The peer is there. `fresh`: the channel begins on this very connection and has nothing to repeat. */
+  connected(session: Session, fresh = false): void {
+    this.#push({ kind: 'connected', session, fresh });
+  }
+
+  disconnected(session: Session): void {
+    this.#push({ kind: 'disconnected', session });
+  }
+
+  /** Closes as soon as no update of ours is pending; remembered until the process ends. */
+  async close(): Promise<Outcome> {
+    if (!isLive(this.#state)) return { refused: { code: 'channel_not_open', answer: 'to_caller', detail: { phase: this.#state.phase } } };
+    this.#closeWanted = true;
+    this.#wake();
+    return { accepted: 0 };
+  }
+
+  /** Repeats what the chain is still owed. */
+  rebroadcast(): void {
+    for (const effect of owedToChain(this.#state)) this.#broadcast(effect, this.#state);
+  }
+
+  /** Resolves when the mailbox is empty. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  #command(gather: () => Gathered | Promise<Gathered>, cause?: Cause, once = false): Promise<Outcome> {
+    return new Promise((done, failed) => this.#push({ kind: 'command', gather, cause, once, done, failed }));
+  }
+
+  #push(input: Input): void {
+    if (this.#halted !== undefined && input.kind === 'command') return input.failed(this.#halted);
+    this.#inputs.push(input);
+    this.#wake();
+  }
+
+  #withFacts(intent: ChannelIntent): ChannelCommand {
+    if (intent.type !== 'OfferHtlc') return intent;
+    return { ...intent, height: this.#context.height(), connected: this.#reestablished, policy: this.#context.policy };
+  }
+
+  #remember(command_id: Hex32): void {
+    this.#seen.add(command_id);
+    if (this.#seen.size > REMEMBERED_COMMANDS) this.#seen.delete(this.#seen.values().next().value!);
+  }
+
+  // ---- the loop
+
+  /** Inputs that arrive in one turn of the event loop ride in one append. */
+  #wake(): void {
+    if (this.#running !== undefined || this.#halted !== undefined) return;
+    this.#running = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#drain()).finally(() => {
+      this.#running = undefined;
+      if (this.#inputs.length > 0) this.#wake();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    do {
+      const batch = this.#inputs.splice(0, MAX_BATCH);
+      for (const resolve of this.#waiters.splice(0)) resolve();
+      await this.#turn(batch);
+    } while (this.#inputs.length > 0 && this.#halted === undefined);
+  }
+
+  /** One append for a batch of inputs: nothing of it leaves before all of it is durable. */
+  async #turn(batch: readonly Input[]): Promise<void> {
+    const turn = new Turn(this.#state);
+    try {
+      for (const input of batch) await this.#take(input, turn);
+      await this.#followUps(turn);
+      if (turn.events.length > 0) assertInvariants(turn.state);
+    } catch (error) {
+      return this.#halt(error as Error, turn, batch);
+    }
+    if (turn.events.length === 0) return this.#settle(turn, []);
+    // Our signatures are made while the disk works; the secrets of revoke_and_ack, and every send, wait for it.
+    const appended = this.#context.store.append(this.stream, this.#revision, turn.events, turn.causes, turn.attachments);
+    appended.catch(() => undefined);
+    try {
+      const prepared = turn.steps.flatMap(({ effects }) => effects).map((owed) => this.#prepare(owed));
+      this.#revision = await appended;
+      this.#state = turn.state;
+      this.#context.onTurn?.(this.stream, turn.state);
+      await this.#settle(turn, prepared);
+    } catch (error) {
+      await appended.catch(() => undefined); // Its outcome, whatever it is, is in the log before we read it again.
+      await this.#recover(error as Error, turn);
+    }
+  }
+
+  async #take(input: Input, turn: Turn): Promise<void> {
+    switch (input.kind) {
+      case 'connected':
+        return this.#attach(input, turn);
+      case 'disconnected':
+        return this.#detach(input.session, turn);
+      case 'message':
+        return this.#takeMessage(input, turn);
+      case 'command':
+        return this.#takeCommand(input, turn);
+    }
+  }
+
+  #takeMessage({ message, session }: Extract<Input, { kind: 'message' }>, turn: Turn): void {
+    if (session !== this.#session) return; // Said on a connection that has ended.
+    if (!this.#reestablished && !mayComeFirst(message)) {
+      return this.#answer({ code: 'channel_reestablish_expected', answer: 'disconnect', detail: { got: message.type } }, turn.state);
+    }
+    const gathered = gatherMessage(message, turn.state, this.#context);
+    if (gathered === undefined) return;
+    const refused = this.#decide(gathered, turn, this.#ownCause(turn));
+    if (refused !== undefined) return this.#answer(refused, turn.state);
+    if (message.type === 'channel_reestablish') this.#reestablished = true;
+  }
+
+  async #takeCommand(input: Extract<Input, { kind: 'command' }>, turn: Turn): Promise<void> {
+    const { cause = this.#ownCause(turn), once = false, done, failed } = input;
+    if (once && this.#seen.has(cause.command_id)) return done({ accepted: 0 });
+    const refused = this.#decide(await input.gather(), turn, cause, { done, failed });
+    if (refused !== undefined) return done({ refused });
+    if (once) this.#remember(cause.command_id);
+  }
+
+  /** Decides on the state so far, and keeps events, causes and effects in order. Answers the refusal, if it is one. */
+  #decide({ command, attachments = [] }: Gathered, turn: Turn, cause: Cause, waiter?: Pick<Step, 'done' | 'failed'>): Refusal | undefined {
+    const decision = decideChannel(command, turn.state);
+    if ('refused' in decision) return decision.refused;
+    turn.add(decision.accepted, cause, attachments, waiter);
+    return undefined;
+  }
+
+  /** What the state itself asks for once the mailbox is empty: a signature, a shutdown, a first closing_signed, a funding. */
+  async #followUps(turn: Turn): Promise<void> {
+    if (this.#session === undefined || !this.#reestablished) return;
+    if (commitmentIsDue(turn.state)) this.#decide({ command: { type: 'SignCommitment' } }, turn, this.#ownCause(turn));
+    if (shutdownIsDue(turn.state) || (this.#closeWanted && isLive(turn.state))) await this.#shutDown(turn);
+    if (negotiationIsDue(turn.state)) this.#decide({ command: { type: 'NegotiateClosing', feerate_per_kw: this.#context.feerate() } }, turn, this.#ownCause(turn));
+    if (turn.state.phase === 'opening' && turn.state.step === 'accepted' && turn.state.terms.role === 'opener') this.#startFunding(turn.state);
+  }
+
+  async #shutDown(turn: Turn): Promise<void> {
+    if (turn.state.phase === 'shutdown' && turn.state.scripts.local !== undefined) return;
+    const scriptpubkey = await this.#context.destinationScript(`close ${this.stream}`);
+    const refused = this.#decide({ command: { type: 'CloseChannel', scriptpubkey } }, turn, this.#ownCause(turn));
+    if (refused === undefined) this.#closeWanted = false;
+  }
+
+  #startFunding({ terms }: Extract<ChannelState, { step: 'accepted' }>): void {
+    if (this.#fundingStarted) return;
+    this.#fundingStarted = true;
+    const script_pubkey = p2wsh(fundingScript(terms.local.keys.funding_pubkey, terms.remote.keys.funding_pubkey));
+    const request = { stream: this.stream, script_pubkey, amount_sat: terms.funding_satoshis, feerate_per_kw: this.#context.feerate() };
+    void this.#context.fund(request).then(
+      ({ txid, output_index, transaction }) => this.run({ type: 'CreateFunding', funding_txid: txid, funding_output_index: output_index, funding_transaction: transaction }),
+      (error: Error) => this.run({ type: 'AbandonOpening', code: 'funding_failed', reason: error.message }),
+    ).catch((error: Error) => this.#context.log(`funding of ${this.stream} went wrong: ${error.message}`));
+  }
+
+  #ownCause(turn: Turn): Cause {
+    return { command_id: commandId(`${this.stream}/${this.#revision}/${this.#recoveries}`, turn.steps.length), correlation_id: streamCorrelation(this.stream) };
+  }
+
+  // ---- connection
+
+  #attach({ session, fresh }: Extract<Input, { kind: 'connected' }>, turn: Turn): void {
+    this.#session = session;
+    this.#reestablished = fresh;
+    if (fresh) return;
+    const { state } = turn;
+    if (isEstablished(state) && state.phase !== 'closed' && !(state.phase === 'opening' && state.step === 'funding_created')) {
+      session.send(reestablishMessage(state, this.#context));
+    }
+  }
+
+  /** BOLT 2: an opening that has not come to signatures on both sides is forgotten with the connection. */
+  #detach(session: Session, turn: Turn): void {
+    if (session !== this.#session) return;
+    this.#session = undefined;
+    this.#reestablished = false;
+    if (turn.state.phase === 'opening' && turn.state.step !== 'funded') {
+      this.#decide({ command: { type: 'AbandonOpening', code: 'peer_disconnected', reason: 'the connection ended before the channel was funded' } }, turn, this.#ownCause(turn));
+    }
+  }
+
+  #answer(refusal: Refusal, state: ChannelState): void {
+    const sentence = describeRefusal(refusal);
+    this.#context.log(`${this.stream}: refused: ${sentence}`);
+    if (refusal.answer === 'to_caller') return;
+    const channel_id = channelIdOf(state);
+    this.#session?.send({ type: 'warning', channel_id, data: toData(sentence), tlvs: {} });
+    if (refusal.answer === 'disconnect') this.#session?.close(refusal.code, sentence);
+  }
+
+  // ---- effects
+
+  /** Everything but a secret is made ready before the append answers. */
+  #prepare({ effect, state }: Step['effects'][number]): Prepared {
+    if (effect.kind === 'broadcast') return { send: () => this.#broadcast(effect, state) };
+    if (effect.kind === 'send_revoke_and_ack') return { send: () => this.#send(messageFor(effect, state, this.#context) as Message) };
+    const message = messageFor(effect, state, this.#context);
+    return message instanceof Promise ? { ready: message, send: (ready) => this.#send(ready!) } : { send: () => this.#send(message) };
+  }
+
+  async #settle(turn: Turn, prepared: readonly Prepared[]): Promise<void> {
+    for (const { ready, send } of prepared) send(ready === undefined ? undefined : await ready);
+    for (const { events, done } of turn.steps) done?.({ accepted: events.length });
+  }
+
+  /** Before channel_reestablish has passed, what is owed stays in the state and is sent again from there. */
+  #send(message: Message): void {
+    if (this.#session === undefined) return;
+    if (this.#reestablished || message.type === 'error') this.#session.send(message);
+  }
+
+  #broadcast(effect: Effect, state: ChannelState): void {
+    if (effect.kind !== 'broadcast') return;
+    for (const transaction of transactionFor(effect, state, this.#context)) {
+      void this.#context.chain.broadcast(transaction).then(
+        (result) => result.ok || this.#context.log(`${this.stream}: the ${effect.what} transaction was refused: ${result.code} (${result.reason}); it is tried again with each block`),
+        (error: Error) => this.#context.log(`${this.stream}: the ${effect.what} transaction could not be sent: ${error.message}; it is tried again with each block`),
+      );
+    }
+  }
+
+  // ---- failures
+
+  /** The append did not answer well: nothing was sent. The state is read again, and the peer starts over. */
+  async #recover(error: Error, turn: Turn): Promise<void> {
+    this.#context.log(`${this.stream}: ${error.message}; starting again from the log`);
+    this.#session?.close('store_failed', 'our store failed; reconnect');
+    for (const { failed } of turn.steps) failed?.(error);
+    this.#recoveries++;
+    await this.#reload().catch((cause: Error) => this.#stop(new Error(`${this.stream} cannot be read again: ${cause.message}`)));
+  }
+
+  /** A bug of ours, or a forged log: this channel stops here, the node goes on. */
+  #halt(error: Error, turn: Turn, batch: readonly Input[]): void {
+    for (const { failed } of turn.steps) failed?.(error);
+    for (const input of batch) if (input.kind === 'command') input.failed(error);
+    this.#stop(error);
+  }
+
+  #stop(error: Error): void {
+    this.#halted = error;
+    this.#context.log(`${this.stream}: stopped: ${error.message}`, { stack: error.stack });
+    this.#session?.close('internal_error', 'this channel is stopped');
+    for (const input of this.#inputs.splice(0)) if (input.kind === 'command') input.failed(error);
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+}
+
+interface Prepared {
+  readonly ready?: Promise<Message>;
+  readonly send: (ready?: Message) => void;
+}
+
+/** What a batch has decided so far, not durable yet. */
+class Turn {
+  state: ChannelState;
+  readonly events: ChannelEvent[] = [];
+  readonly causes: Cause[] = [];
+  readonly attachments: Attachment[] = [];
+  readonly steps: Step[] = [];
+
+  constructor(state: ChannelState) {
+    this.state = state;
+  }
+
+  add(events: readonly ChannelEvent[], cause: Cause, attachments: readonly Attachment[], waiter: Pick<Step, 'done' | 'failed'> = {}): void {
+    for (const event of events) {
+      this.state = evolveChannel(this.state, event);
+      this.events.push(event);
+      this.causes.push({ ...cause, correlation_id: correlationOf(event) ?? cause.correlation_id });
+    }
+    if (events.length > 0) this.attachments.push(...attachments);
+    const { state } = this;
+    this.steps.push({ events, cause, effects: effectsOf(events, state).map((effect) => ({ effect, state })), ...waiter });
+  }
+}
+
+/** Events of an HTLC belong to the story of its payment, on whatever stream they stand. */
+const correlationOf = (event: ChannelEvent): Hex32 | undefined => ('payment_hash' in event ? event.payment_hash : undefined);
+
+const streamCorrelation = (stream: StreamId): Hex32 => toHex32(crypto().sha256(new TextEncoder().encode(stream)));
+
+/** BOLT 2: before channel_reestablish only it, or an error, may come on a channel that exists. */
+const mayComeFirst = ({ type }: Message): boolean => type === 'channel_reestablish' || type === 'error';
+
+function channelIdOf(state: ChannelState): Hex32 {
+  if (isEstablished(state)) return state.funding.channel_id;
+  if (state.phase === 'abandoned') return state.channel_id;
+  if (state.phase === 'none') return ZERO_32;
+  return state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;
+}
+
+/** BOLT 2, "Message Retransmission". With static_remotekey any point of ours will do. */
+function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
+  const { commitments, funding, terms } = state;
+  const numbers = ourNumbers(commitments);
+  const last = numbers.next_revocation_number === 0n ? undefined : lookupSecret(commitments.remote.secrets, secretIndex(numbers.next_revocation_number - 1n));
+  return {
+    type: 'channel_reestablish',
+    channel_id: funding.channel_id,
+    ...numbers,
+    your_last_per_commitment_secret: last ?? ZERO_32,
+    my_current_per_commitment_point: signer.perCommitmentPoint(terms.key_index, commitments.local.number),
+    tlvs: {},
+  };
+}
+

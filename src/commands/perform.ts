@@ -1,0 +1,147 @@
+/** Effects become messages and transactions: signing happens here, after the facts that owe it are on their way to the log. */
+import { createFailurePacket, wrapFailurePacket } from '../bolt/04-onion-routing/failure.ts';
+import { signedSweep } from '../bolt/03-transactions/claim-tx.ts';
+import { signedClosing } from '../bolt/03-transactions/closing-tx.ts';
+import { buildCommitment, signedCommitment } from '../bolt/03-transactions/commitment-tx.ts';
+import { channelAnnouncementDigest } from '../bolt/07-routing-gossip/verify.ts';
+import type { Message } from '../bolt/messages.ts';
+import type { Hex, Hex32 } from '../bolt/primitives.ts';
+import { commitmentParams, commitmentSpec } from '../domain/channel/commitment-spec.ts';
+import type { Effect } from '../domain/channel/effects.ts';
+import { closingOf, ourClosing, type ClosingState } from '../domain/channel/shutdown.ts';
+import { sweepTransaction, type ResolvingState } from '../domain/channel/spending.ts';
+import { isEstablished, type ChannelState, type EstablishedState, type Htlc, type Sweep } from '../domain/channel/state.ts';
+import type { HtlcFailure } from '../events/channel/updates.ts';
+import { unsignedChannelAnnouncement } from '../domain/gossip/own-announcements.ts';
+import type { ChannelContext } from './channel-context.ts';
+import { toData } from './gather.ts';
+
+type Of<K extends Effect['kind']> = Extract<Effect, { kind: K }>;
+
+/** The message that an effect owes the peer. `state` is the one right after the events that owe it. */
+export function messageFor(effect: Exclude<Effect, { kind: 'broadcast' }>, state: ChannelState, context: ChannelContext): Message | Promise<Message> {
+  if (effect.kind === 'send') return effect.message;
+  if (effect.kind === 'send_error') return { type: 'error', channel_id: effect.channel_id, data: toData(effect.data), tlvs: {} };
+  if (!isEstablished(state)) throw new Error(`${effect.kind} is owed in phase ${state.phase}`);
+  switch (effect.kind) {
+    case 'send_add':
+      return withOnion(effect, context);
+    case 'send_fail':
+      return failMessage(effect, context);
+    case 'send_funding_created':
+    case 'send_funding_signed':
+    case 'send_commitment_signed':
+      return commitmentMessage(effect.kind, state, context);
+    case 'send_revoke_and_ack':
+      return revokeMessage(effect, state, context);
+    case 'send_closing_signed':
+      return closingMessage(effect, state as ClosingState, context);
+    case 'send_announcement_signatures':
+      return announcementMessage(state, context);
+  }
+}
+
+function withOnion({ message, onion_hash }: Of<'send_add'>, { store }: ChannelContext): Message | Promise<Message> {
+  const known = store.recall?.(onion_hash);
+  return known === undefined ? attachment(store, onion_hash).then((packet) => ({ ...message, onion_routing_packet: packet })) : { ...message, onion_routing_packet: known };
+}
+
+async function attachment(store: ChannelContext['store'], hash: Hex32): Promise<Hex> {
+  const bytes = await store.attachment(hash);
+  if (bytes === undefined) throw new Error(`the attachment ${hash} is missing: it was pruned while its HTLC lives`);
+  return bytes;
+}
+
+/** BOLT 4, "Returning Errors": our own failure in its first layer, or the next node's in one more. */
+async function failMessage({ channel_id, htlc, failure }: Of<'send_fail'>, context: ChannelContext): Promise<Message> {
+  return { type: 'update_fail_htlc', channel_id, id: htlc.id, reason: await reasonFor(htlc, failure, context), tlvs: {} };
+}
+
+async function reasonFor(htlc: Htlc, failure: HtlcFailure, { signer, store }: ChannelContext): Promise<Hex> {
+  const sharedSecret = signer.nodeEcdh(htlc.onion_ephemeral_key!);
+  if (failure.kind === 'relayed') return wrapFailurePacket(sharedSecret, await attachment(store, failure.reason_hash));
+  return createFailurePacket(sharedSecret, failure.failure_code.toString(16).padStart(4, '0') + failure.failure_data);
+}
+
+function commitmentMessage(kind: 'send_funding_created' | 'send_funding_signed' | 'send_commitment_signed', state: EstablishedState, { signer }: ChannelContext): Message {
+  const params = commitmentParams(state, 'remote');
+  const spec = commitmentSpec(state, 'remote');
+  const { signature, htlc_signatures } = signer.signRemoteCommitment(state.terms.key_index, buildCommitment(params, spec), params, spec);
+  const { channel_id, txid: funding_txid, output_index: funding_output_index } = state.funding;
+  switch (kind) {
+    case 'send_funding_created':
+      return { type: 'funding_created', temporary_channel_id: state.terms.temporary_channel_id, funding_txid, funding_output_index, signature, tlvs: {} };
+    case 'send_funding_signed':
+      return { type: 'funding_signed', channel_id, signature, tlvs: {} };
+    case 'send_commitment_signed':
+      return { type: 'commitment_signed', channel_id, signature, htlc_signatures: [...htlc_signatures], tlvs: {} };
+  }
+}
+
+function revokeMessage({ commitment_number }: Of<'send_revoke_and_ack'>, state: EstablishedState, { signer }: ChannelContext): Message {
+  const { key_index } = state.terms;
+  return {
+    type: 'revoke_and_ack',
+    channel_id: state.funding.channel_id,
+    per_commitment_secret: signer.revealPerCommitmentSecret(key_index, commitment_number),
+    next_per_commitment_point: signer.perCommitmentPoint(key_index, commitment_number + 2n),
+    tlvs: {},
+  };
+}
+
+function closingMessage({ fee_satoshis, fee_range }: Of<'send_closing_signed'>, state: ClosingState, { signer }: ChannelContext): Message {
+  // What both sides agreed on may leave out an output that we would keep: there our signature is for theirs.
+  const closing = (state.agreed?.fee_satoshis === fee_satoshis ? closingOf(state, state.agreed) : undefined) ?? ourClosing(state, fee_satoshis);
+  if (closing === undefined) throw new Error(`no closing transaction can pay a fee of ${fee_satoshis} sat`);
+  const signature = signer.signClosing(state.terms.key_index, closing);
+  return { type: 'closing_signed', channel_id: state.funding.channel_id, fee_satoshis, signature, tlvs: fee_range === undefined ? {} : { fee_range } };
+}
+
+/** BOLT 7, "The announcement_signatures Message": both keys sign the announcement that both sides can build. */
+function announcementMessage(state: EstablishedState, { signer, chain }: ChannelContext): Message {
+  const { short_channel_id } = state.funding.confirmed!;
+  const announcement = unsignedChannelAnnouncement({
+    chain_hash: chain.chain_hash,
+    short_channel_id,
+    local: { node_id: signer.nodeId, bitcoin_key: state.terms.local.keys.funding_pubkey },
+    remote: { node_id: state.terms.peer_id, bitcoin_key: state.terms.remote.keys.funding_pubkey },
+  });
+  const signatures = signer.signChannelAnnouncement(state.terms.key_index, channelAnnouncementDigest(announcement));
+  return { type: 'announcement_signatures', channel_id: state.funding.channel_id, short_channel_id, ...signatures, tlvs: {} };
+}
+
+/** The raw transaction that an effect owes the chain. */
+export function transactionFor({ what }: Of<'broadcast'>, state: ChannelState, context: ChannelContext): readonly Hex[] {
+  if (!isEstablished(state)) return [];
+  switch (what) {
+    case 'funding':
+      return state.funding.transaction === undefined ? [] : [state.funding.transaction];
+    case 'commitment':
+      return [ourCommitment(state, context)];
+    case 'closing':
+      return closingTransaction(state as ClosingState | ResolvingState, context);
+    case 'sweep':
+      return (state as ResolvingState).sweeps.filter((sweep) => sweep.confirmed_height === undefined).flatMap((sweep) => signedSweepOf(state as ResolvingState, sweep, context));
+  }
+}
+
+function ourCommitment(state: EstablishedState, { signer }: ChannelContext): Hex {
+  const params = commitmentParams(state, 'local');
+  const commitment = buildCommitment(params, commitmentSpec(state, 'local'));
+  return signedCommitment(commitment, params, signer.signLocalCommitment(state.terms.key_index, commitment), state.commitments.local.signature!);
+}
+
+function closingTransaction(state: ClosingState | ResolvingState, { signer }: ChannelContext): readonly Hex[] {
+  if (state.agreed === undefined) return [];
+  const closing = closingOf(state, state.agreed);
+  return closing === undefined ? [] : [signedClosing(closing, signer.signClosing(state.terms.key_index, closing), state.agreed.signature)];
+}
+
+function signedSweepOf(state: ResolvingState, sweep: Sweep, { signer }: ChannelContext): readonly Hex[] {
+  const transaction = sweepTransaction(state, sweep);
+  if (transaction === undefined) return [];
+  const { key_index } = state.terms;
+  const { kind } = sweep.inputs[0]!;
+  const key = kind === 'to_local' ? { kind, commitment_number: state.commitments.local.number } : { kind };
+  return [signedSweep(transaction, transaction.sighashes.map((sighash) => signer.signSweepInput(key_index, key, sighash)))];
+}
