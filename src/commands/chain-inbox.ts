@@ -13,8 +13,6 @@ export interface ChainInboxOptions {
   readonly signer: Pick<Signer, 'perCommitmentPoint'>;
   /** Called before the channels hear of a block: the wallet's coins come first. */
   readonly onEvent: (event: ChainEvent) => Promise<void>;
-  /** Told of spent outpoints, for the routing graph. */
-  readonly onSpent?: (spent: ReadonlyMap<string, SpendingTransaction>, height: BlockHeight) => void;
   readonly destinationScript: (purpose: string) => Promise<Hex>;
   readonly log: (line: string) => void;
 }
@@ -81,7 +79,6 @@ export class ChainInbox {
   async #block(block: Block): Promise<void> {
     this.#feerate = await this.#options.chain.estimateFeerate(6).catch(() => this.#feerate);
     const spent = spends(block);
-    this.#options.onSpent?.(spent, block.height);
     await Promise.all(this.#options.channels.all().map((loop) => this.#tell(loop, block, spent)));
   }
 

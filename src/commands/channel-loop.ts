@@ -1,27 +1,25 @@
 /** One mailbox per channel: gather, decide, append, sign, send. The order of these steps is the safety of the node. */
 import type { Message } from '../bolt/messages.ts';
-import { crypto } from '../bolt/crypto.ts';
-import { toHex32, ZERO_32, type Hex32 } from '../bolt/primitives.ts';
+import { ZERO_32, type Hex32 } from '../bolt/primitives.ts';
 import type { ChannelCommand } from '../domain/channel/commands.ts';
 import { commitmentIsDue } from '../domain/channel/committing.ts';
 import { decideChannel } from '../domain/channel/decide.ts';
-import { effectsOf, owedToChain, type Effect } from '../domain/channel/effects.ts';
+import { owedToChain, type Effect } from '../domain/channel/effects.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import { assertInvariants } from '../domain/channel/invariants.ts';
-import { ourNumbers } from '../domain/channel/reestablish.ts';
 import { negotiationIsDue, shutdownIsDue } from '../domain/channel/shutdown.ts';
-import { initialChannel, isEstablished, isLive, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
-import { lookupSecret, secretIndex } from '../bolt/03-transactions/per-commitment-secret.ts';
+import { initialChannel, isEstablished, isLive, type ChannelState } from '../domain/channel/state.ts';
 import { fundingScript, p2wsh } from '../bolt/03-transactions/scripts.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
-import type { Attachment, Cause, StreamId } from '../events/store.ts';
+import type { Cause, StreamId } from '../events/store.ts';
 import type { ChannelContext, Session } from './channel-context.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
-import { messageFor, transactionFor } from './perform.ts';
+import { messageFor, reestablishMessage, transactionFor } from './perform.ts';
+import { streamCorrelation, Turn, type Step } from './turn.ts';
 
 /** Inputs taken into one append at most: its size stays far below what a store takes. */
 const MAX_BATCH = 128;
@@ -35,15 +33,6 @@ type Input =
   | { readonly kind: 'command'; readonly gather: () => Gathered | Promise<Gathered>; readonly cause?: Cause; readonly once?: boolean; readonly done: (outcome: Outcome) => void; readonly failed: (error: unknown) => void }
   | { readonly kind: 'connected'; readonly session: Session; readonly fresh: boolean }
   | { readonly kind: 'disconnected'; readonly session: Session };
-
-/** What one input became: its events, its effects on the state right after it, and who waits for its outcome. */
-interface Step {
-  readonly events: readonly ChannelEvent[];
-  readonly effects: readonly { readonly effect: Effect; readonly state: ChannelState }[];
-  readonly cause: Cause;
-  readonly done?: (outcome: Outcome) => void;
-  readonly failed?: (error: unknown) => void;
-}
 
 export class ChannelLoop implements ChannelPort {
   readonly stream: StreamId;
@@ -370,35 +359,6 @@ interface Prepared {
   readonly send: (ready?: Message) => void;
 }
 
-/** What a batch has decided so far, not durable yet. */
-class Turn {
-  state: ChannelState;
-  readonly events: ChannelEvent[] = [];
-  readonly causes: Cause[] = [];
-  readonly attachments: Attachment[] = [];
-  readonly steps: Step[] = [];
-
-  constructor(state: ChannelState) {
-    this.state = state;
-  }
-
-  add(events: readonly ChannelEvent[], cause: Cause, attachments: readonly Attachment[], waiter: Pick<Step, 'done' | 'failed'> = {}): void {
-    for (const event of events) {
-      this.state = evolveChannel(this.state, event);
-      this.events.push(event);
-      this.causes.push({ ...cause, correlation_id: correlationOf(event) ?? cause.correlation_id });
-    }
-    if (events.length > 0) this.attachments.push(...attachments);
-    const { state } = this;
-    this.steps.push({ events, cause, effects: effectsOf(events, state).map((effect) => ({ effect, state })), ...waiter });
-  }
-}
-
-/** Events of an HTLC belong to the story of its payment, on whatever stream they stand. */
-const correlationOf = (event: ChannelEvent): Hex32 | undefined => ('payment_hash' in event ? event.payment_hash : undefined);
-
-const streamCorrelation = (stream: StreamId): Hex32 => toHex32(crypto().sha256(new TextEncoder().encode(stream)));
-
 /** BOLT 2: before channel_reestablish only it, or an error, may come on a channel that exists. */
 const mayComeFirst = ({ type }: Message): boolean => type === 'channel_reestablish' || type === 'error';
 
@@ -408,19 +368,3 @@ function channelIdOf(state: ChannelState): Hex32 {
   if (state.phase === 'none') return ZERO_32;
   return state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;
 }
-
-/** BOLT 2, "Message Retransmission". With static_remotekey any point of ours will do. */
-function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
-  const { commitments, funding, terms } = state;
-  const numbers = ourNumbers(commitments);
-  const last = numbers.next_revocation_number === 0n ? undefined : lookupSecret(commitments.remote.secrets, secretIndex(numbers.next_revocation_number - 1n));
-  return {
-    type: 'channel_reestablish',
-    channel_id: funding.channel_id,
-    ...numbers,
-    your_last_per_commitment_secret: last ?? ZERO_32,
-    my_current_per_commitment_point: signer.perCommitmentPoint(terms.key_index, commitments.local.number),
-    tlvs: {},
-  };
-}
-

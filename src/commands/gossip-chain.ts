@@ -56,14 +56,10 @@ async function outpointOf(chain: GossipChain, scid: ShortChannelId): Promise<Out
 async function blockAt(chain: GossipChain, height: BlockHeight): Promise<Block | undefined> {
   if (height > (await chain.tip()).height) return undefined;
   return new Promise((resolve) => {
-    let stop: (() => void) | undefined;
-    let done = false;
-    const onEvent = (event: ChainEvent): void => {
-      done = true;
-      stop?.();
+    const stop = chain.follow(height, (event: ChainEvent) => {
+      // Also right when `follow` calls back before it returns.
+      queueMicrotask(() => stop());
       resolve(event.type === 'block_connected' && event.block.height === height ? event.block : undefined);
-    };
-    stop = chain.follow(height, onEvent);
-    if (done) stop();
+    });
   });
 }

@@ -1,13 +1,15 @@
 /** Effects become messages and transactions: signing happens here, after the facts that owe it are on their way to the log. */
 import { createFailurePacket, wrapFailurePacket } from '../bolt/04-onion-routing/failure.ts';
+import { lookupSecret, secretIndex } from '../bolt/03-transactions/per-commitment-secret.ts';
 import { signedSweep } from '../bolt/03-transactions/claim-tx.ts';
 import { signedClosing } from '../bolt/03-transactions/closing-tx.ts';
 import { buildCommitment, signedCommitment } from '../bolt/03-transactions/commitment-tx.ts';
 import { channelAnnouncementDigest } from '../bolt/07-routing-gossip/verify.ts';
 import type { Message } from '../bolt/messages.ts';
-import type { Hex, Hex32 } from '../bolt/primitives.ts';
+import { ZERO_32, type Hex, type Hex32 } from '../bolt/primitives.ts';
 import { commitmentParams, commitmentSpec } from '../domain/channel/commitment-spec.ts';
 import type { Effect } from '../domain/channel/effects.ts';
+import { ourNumbers } from '../domain/channel/reestablish.ts';
 import { closingOf, ourClosing, type ClosingState } from '../domain/channel/shutdown.ts';
 import { sweepTransaction, type ResolvingState } from '../domain/channel/spending.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type Htlc, type Sweep } from '../domain/channel/state.ts';
@@ -145,3 +147,19 @@ function signedSweepOf(state: ResolvingState, sweep: Sweep, { signer }: ChannelC
   const key = kind === 'to_local' ? { kind, commitment_number: state.commitments.local.number } : { kind };
   return [signedSweep(transaction, transaction.sighashes.map((sighash) => signer.signSweepInput(key_index, key, sighash)))];
 }
+
+/** BOLT 2, "Message Retransmission". With static_remotekey any point of ours will do. */
+export function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
+  const { commitments, funding, terms } = state;
+  const numbers = ourNumbers(commitments);
+  const last = numbers.next_revocation_number === 0n ? undefined : lookupSecret(commitments.remote.secrets, secretIndex(numbers.next_revocation_number - 1n));
+  return {
+    type: 'channel_reestablish',
+    channel_id: funding.channel_id,
+    ...numbers,
+    your_last_per_commitment_secret: last ?? ZERO_32,
+    my_current_per_commitment_point: signer.perCommitmentPoint(terms.key_index, commitments.local.number),
+    tlvs: {},
+  };
+}
+

@@ -1,0 +1,48 @@
+/** What a batch of inputs has decided so far, not durable yet: events with their causes, effects with the state right after them. */
+import { crypto } from '../bolt/crypto.ts';
+import type { Hex32 } from '../bolt/primitives.ts';
+import { effectsOf, type Effect } from '../domain/channel/effects.ts';
+import { evolveChannel } from '../domain/channel/evolve.ts';
+import type { ChannelState } from '../domain/channel/state.ts';
+import type { ChannelEvent } from '../events/channel/index.ts';
+import type { Attachment, Cause, StreamId } from '../events/store.ts';
+import type { Outcome } from './dispatch.ts';
+
+/** What one input became: its events, its effects on the state right after it, and who waits for its outcome. */
+export interface Step {
+  readonly events: readonly ChannelEvent[];
+  readonly effects: readonly { readonly effect: Effect; readonly state: ChannelState }[];
+  readonly cause: Cause;
+  readonly done?: (outcome: Outcome) => void;
+  readonly failed?: (error: unknown) => void;
+}
+
+/** What a batch has decided so far, not durable yet. */
+export class Turn {
+  state: ChannelState;
+  readonly events: ChannelEvent[] = [];
+  readonly causes: Cause[] = [];
+  readonly attachments: Attachment[] = [];
+  readonly steps: Step[] = [];
+
+  constructor(state: ChannelState) {
+    this.state = state;
+  }
+
+  add(events: readonly ChannelEvent[], cause: Cause, attachments: readonly Attachment[], waiter: Pick<Step, 'done' | 'failed'> = {}): void {
+    for (const event of events) {
+      this.state = evolveChannel(this.state, event);
+      this.events.push(event);
+      this.causes.push({ ...cause, correlation_id: correlationOf(event) ?? cause.correlation_id });
+    }
+    if (events.length > 0) this.attachments.push(...attachments);
+    const { state } = this;
+    this.steps.push({ events, cause, effects: effectsOf(events, state).map((effect) => ({ effect, state })), ...waiter });
+  }
+}
+
+/** Events of an HTLC belong to the story of its payment, on whatever stream they stand. */
+const correlationOf = (event: ChannelEvent): Hex32 | undefined => ('payment_hash' in event ? event.payment_hash : undefined);
+
+/** What is of no payment belongs to the story of its channel. */
+export const streamCorrelation = (stream: StreamId): Hex32 => crypto().sha256Hex(new TextEncoder().encode(stream)) as Hex32;

@@ -1,0 +1,231 @@
+/** The wallet's write side: addresses, payments on chain, and what blocks say of our coins. One stream, one turn at a time. */
+import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
+import { serialize, type UnsignedTx, txidOf, type Witness } from '../bolt/03-transactions/tx.ts';
+import { type BlockHeight, type Hex, type Hex32, sat, type Sat, toHex32 } from '../bolt/primitives.ts';
+import { describeRefusal, type Refusal } from '../domain/decider.ts';
+import type { Block, Chain, ChainEvent } from '../domain/ports.ts';
+import { type NewAddress, type WalletCommand, walletDecider } from '../domain/wallet/decide.ts';
+import { buildPayment, COIN_WEIGHT, expectedWeight, type Payment, type PaymentRequest } from '../domain/wallet/payment.ts';
+import { type PathOf, scanBlock } from '../domain/wallet/scan.ts';
+import {
+  balanceOf, type Branch, type Coin, isConfirmed, type OwnTransaction, spendableCoins, type WalletBalance, type WalletState,
+} from '../domain/wallet/state.ts';
+import type { EventStore } from '../events/store.ts';
+import type { WalletEvent } from '../events/wallet.ts';
+import { createExecutor, type StreamFamily } from './execute.ts';
+
+interface KeyPath {
+  readonly branch: Branch;
+  readonly index: number;
+}
+
+export interface WalletOptions {
+  readonly store: EventStore;
+  readonly chain: Pick<Chain, 'tip'>;
+  readonly keys: {
+    script(path: KeyPath): Hex;
+    address(path: KeyPath): string;
+    sign(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
+  };
+  readonly selectCoins: <C extends { readonly value: bigint }>(request: {
+    coins: readonly C[]; amount_sat: bigint; feerate_per_kw: number; base_weight: number; coin_weight: number;
+  }) => readonly C[] | undefined;
+  readonly entropy: (length: number) => Uint8Array;
+  /** The first block that can hold a coin of ours; 0 for a seed that may be old. */
+  readonly birthday?: BlockHeight;
+}
+
+export interface FundRequest extends PaymentRequest {
+  /** Said in the log. */
+  readonly purpose: string;
+  /** Answers the live transaction of the same purpose, script and amount, if there is one: for a caller that may ask twice. */
+  readonly reuse?: boolean;
+}
+
+export interface FundedTransaction {
+  readonly txid: Hex32;
+  readonly output_index: number;
+  /** Raw and signed. Its coins are spoken for from now on; broadcasting it is for the caller. */
+  readonly transaction: Hex;
+  readonly fee_satoshis: Sat;
+}
+
+/** The wallet's rules say no; `refusal` has the values. */
+export class WalletRefusal extends Error {
+  readonly code: string;
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(describeRefusal(refusal));
+    this.name = 'WalletRefusal';
+    this.code = refusal.code;
+    this.refusal = refusal;
+  }
+}
+
+export interface Wallet {
+  /** A new address to show to a payer. */
+  address(purpose: string): Promise<{ readonly address: string; readonly script_pubkey: Hex }>;
+  /** A new script of ours for a channel's end or a sweep. */
+  destinationScript(purpose: string): Promise<Hex>;
+  balance(): Promise<WalletBalance>;
+  /** Coins that no block has spent; those spoken for too. */
+  coins(): Promise<readonly Coin[]>;
+  /** Pays a script: chooses coins, signs, keeps them back. Throws WalletRefusal `insufficient_funds`. */
+  fund(request: FundRequest): Promise<FundedTransaction>;
+  /** Gives a transaction's coins back. It must never have been broadcast. Throws WalletRefusal. */
+  abandon(txid: Hex32, reason: string): Promise<void>;
+  /** Transactions of ours that no block holds yet. */
+  unconfirmed(): Promise<readonly OwnTransaction[]>;
+  /** For Chain.follow, from resumeHeight on. */
+  onChainEvent(event: ChainEvent): Promise<void>;
+  /** Where to follow the chain from after a restart: deep enough to see a reorganisation that we slept through. */
+  resumeHeight(): Promise<BlockHeight>;
+}
+
+const STREAM = 'wallet';
+/** BIP 44's gap: payments to so many scripts beyond the last issued one are still found. */
+const GAP = 20;
+/** Deeper reorganisations than this are not looked for at a start. */
+const RESUME_DEPTH = 144;
+
+type Intent =
+  | { readonly type: 'IssueAddress'; readonly branch: Branch; readonly purpose: string }
+  | { readonly type: 'ScanBlock'; readonly block: Block }
+  | { readonly type: 'Pay'; readonly request: FundRequest; readonly height: BlockHeight }
+  | Extract<WalletCommand, { type: 'AbandonTransaction' | 'RollBack' }>;
+
+export function createWallet(options: WalletOptions): Wallet {
+  const { store, chain, keys, entropy, birthday = 0 } = options;
+  const pathOf = createWatch(keys.script);
+  const family: StreamFamily<WalletState, WalletCommand, WalletEvent, Intent> = {
+    decider: walletDecider,
+    gather: (intent, state) => ({ command: commandFor(intent, state) }),
+  };
+  const executor = createExecutor(family, { store });
+  const state = () => executor.state(STREAM);
+
+  function commandFor(intent: Intent, current: WalletState): WalletCommand {
+    switch (intent.type) {
+      case 'IssueAddress': return { type: 'IssueAddress', ...nextAddress(current, intent.branch, intent.purpose) };
+      case 'ScanBlock': return scanBlock(intent.block, current, pathOf(current));
+      case 'Pay': return createTransaction(intent.request, intent.height, current);
+      default: return intent;
+    }
+  }
+
+  function nextAddress(current: WalletState, branch: Branch, purpose: string): NewAddress {
+    const index = current.next[branch];
+    return { branch, index, purpose, script_pubkey: keys.script({ branch, index }) };
+  }
+
+  function createTransaction(request: FundRequest, height: BlockHeight, current: WalletState): WalletCommand {
+    const change = nextAddress(current, 'change', `change of ${request.purpose}`);
+    const payment = choosePayment(request, spendableCoins(current, height), change.script_pubkey, options);
+    if (payment === undefined) {
+      const { confirmed_sat, pending_sat } = balanceOf(current, height);
+      return { type: 'RefuseTransaction', code: 'insufficient_funds', detail: { amount_sat: request.amount_sat, confirmed_sat, pending_sat, feerate_per_kw: request.feerate_per_kw } };
+    }
+    const { tx, coins, fee_satoshis, has_change } = payment;
+    return {
+      type: 'CreateTransaction', txid: txidOf(tx), purpose: request.purpose, transaction: serialize(tx, keys.sign(tx, coins)),
+      fee_satoshis, inputs: coins, change: has_change ? change : undefined, height,
+    };
+  }
+
+  async function run(intent: Intent): Promise<WalletState> {
+    const command_id = toHex32(entropy(32));
+    const outcome = await executor.execute(STREAM, intent, { command_id, correlation_id: command_id });
+    if ('refused' in outcome) throw new WalletRefusal(outcome.refused);
+    return state();
+  }
+
+  /** Addresses are issued one after the other, so that each caller knows its own. */
+  const oneByOne = createQueue();
+  const issue = (purpose: string) => oneByOne(async (): Promise<KeyPath> => {
+    const { scripts } = await run({ type: 'IssueAddress', branch: 'receive', purpose });
+    return [...scripts.values()].findLast((script) => script.branch === 'receive' && script.purpose === purpose)!;
+  });
+
+  const fund = (request: FundRequest) => oneByOne(async (): Promise<FundedTransaction> => {
+    const before = request.reuse ? findPaid(await state(), request) : undefined;
+    if (before !== undefined) return before;
+    const { height } = await chain.tip();
+    return findPaid(await run({ type: 'Pay', request, height }), request)!;
+  });
+
+  return {
+    async address(purpose) {
+      const path = await issue(purpose);
+      return { address: keys.address(path), script_pubkey: keys.script(path) };
+    },
+    destinationScript: async (purpose) => keys.script(await issue(purpose)),
+    balance: async () => balanceOf(await state(), (await chain.tip()).height),
+    coins: async () => [...(await state()).coins.values()].filter(({ spent }) => spent === undefined),
+    fund,
+    async abandon(txid, reason) {
+      await run({ type: 'AbandonTransaction', txid, reason });
+    },
+    async unconfirmed() {
+      const current = await state();
+      return [...current.transactions.values()].filter((tx) => !isConfirmed(current, tx));
+    },
+    async onChainEvent(event) {
+      await run(event.type === 'block_connected' ? { type: 'ScanBlock', block: event.block } : { type: 'RollBack', to_height: event.tip.height });
+    },
+    async resumeHeight() {
+      const { height } = await chain.tip();
+      const { scanned } = await run({ type: 'RollBack', to_height: height });
+      const newest = scanned.at(-1);
+      if (newest === undefined) return birthday;
+      return (scanned.findLast(({ block_height }) => block_height <= newest.block_height - RESUME_DEPTH) ?? scanned[0]!).block_height;
+    },
+  };
+}
+
+/** Coins of blocks first; our own change that still waits only where they do not suffice. */
+function choosePayment(
+  request: FundRequest, { confirmed, pending }: ReturnType<typeof spendableCoins>, change_script: Hex, { selectCoins }: Pick<WalletOptions, 'selectCoins'>,
+): Payment | undefined {
+  const { amount_sat, feerate_per_kw } = request;
+  const base_weight = expectedWeight({ version: 2, locktime: 0, inputs: [], outputs: [{ value: sat(0), script_pubkey: request.script_pubkey }] });
+  for (const coins of [confirmed, [...confirmed, ...pending]]) {
+    const chosen = selectCoins({ coins, amount_sat, feerate_per_kw, base_weight, coin_weight: COIN_WEIGHT });
+    const payment = chosen && buildPayment(chosen, request, change_script);
+    if (payment !== undefined) return payment;
+  }
+  return undefined;
+}
+
+/** The newest live transaction of a purpose that pays what is asked. */
+function findPaid({ transactions }: WalletState, { purpose, script_pubkey, amount_sat }: FundRequest): FundedTransaction | undefined {
+  for (const { txid, transaction, fee_satoshis } of [...transactions.values()].filter((tx) => tx.purpose === purpose).toReversed()) {
+    const output_index = parseTx(transaction).outputs.findIndex((output) => output.script_pubkey === script_pubkey && output.value === amount_sat);
+    if (output_index >= 0) return { txid, output_index, transaction, fee_satoshis };
+  }
+  return undefined;
+}
+
+/** Knows the scripts of all issued addresses and of the next ones, and where their keys are. */
+function createWatch(script: (path: KeyPath) => Hex): (state: WalletState) => PathOf {
+  const paths = new Map<Hex, KeyPath>();
+  const watched: Record<Branch, number> = { receive: 0, change: 0 };
+  return ({ next }) => {
+    for (const branch of ['receive', 'change'] as const) {
+      for (; watched[branch] < next[branch] + GAP; watched[branch]++) {
+        const path = { branch, index: watched[branch] };
+        paths.set(script(path), path);
+      }
+    }
+    return (script_pubkey) => paths.get(script_pubkey);
+  };
+}
+
+/** Runs jobs one after the other, in the order of the calls. */
+function createQueue(): <T>(job: () => Promise<T>) => Promise<T> {
+  let tail: Promise<unknown> = Promise.resolve();
+  return (job) => {
+    const result = tail.then(job, job);
+    tail = result.catch(() => undefined);
+    return result;
+  };
+}
