@@ -7,7 +7,7 @@ import { msat, type Hex32 } from '../../src/bolt/primitives.ts';
 import { canonicalEntry, digestEntry, readEntry, type LogEntry } from '../../src/events/canonical.ts';
 import { ZERO_HASH } from '../../src/events/envelope.ts';
 import { auditLog, type AuditReport, type LogLine } from '../../src/projections/audit.ts';
-import { closeTogether, forceClose, named, openPair, pay, WRONG_SIGNATURE, writeLog, type ChannelPair, type Node } from '../support/channel-pair.ts';
+import { closeTogether, forceClose, named, openPair, pay, WRONG_SIGNATURE, writeLog, type ChannelPair, type Node } from '../support/audited-pair.ts';
 
 beforeAll(() => chooseCryptoBackend());
 

@@ -1,0 +1,38 @@
+/** The words of the API as zod schemas: the same names as in the log, every amount a decimal string. */
+import { z } from 'zod';
+import { parseUntil } from '../projections/projection.ts';
+
+export const amount = z.string().regex(/^\d+$/).meta({ description: 'Decimal; the unit is the last part of the name', example: '1000000' });
+export const time = z.string().meta({ description: 'ISO 8601, UTC', example: '2026-01-31T12:00:00.000Z' });
+export const position = z.string().regex(/^\d+$/).meta({ description: 'Place in the log of one node, from 0', example: '1234' });
+
+export const nodeParameter = z.string().min(1).max(128).optional().meta({ description: 'Name or node_id of a node; all nodes if left out' });
+
+export const asOfParameter = z
+  .string()
+  .max(64)
+  .refine((text) => parseUntil(text) !== undefined, 'expected a log position (1234) or an ISO 8601 time (2026-01-31T12:00:00Z)')
+  .optional()
+  .meta({ description: 'The past: a position of the log (of one node) or a time. Now if left out.', example: '2026-01-31T12:00:00Z' });
+
+export const MAX_PAGE = 1000;
+/** Query strings are text; a number out of its bounds is refused, never clipped in silence. */
+export const limitParameter = z.coerce.number().int().min(1).max(MAX_PAGE).default(100).meta({ description: `Rows in a page, at most ${MAX_PAGE}` });
+export const afterParameter = z.string().min(1).max(1024).optional().meta({ description: '`next` of the page before' });
+
+/** Where in each node's log an answer stands. */
+export const asOf = z
+  .array(z.object({ node: z.string(), position: position.optional(), recorded_at: time.optional(), events: z.int() }))
+  .meta({ description: 'The last event that each node\'s rows have seen; no position before its first' });
+
+export const next = z.string().optional().meta({ description: 'Give it as `after` for the page behind this one; absent on the last' });
+
+type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain };
+
+/** A value as JSON can say it: bigints as decimal text, what is undefined left out. */
+export function plain(value: unknown): Plain {
+  if (typeof value === 'bigint') return String(value);
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value as Plain;
+  return Object.fromEntries(Object.entries(value).flatMap(([key, field]) => (field === undefined ? [] : [[key, plain(field)]])));
+}
