@@ -18,7 +18,7 @@ import type { ChannelContext, Session } from './channel-context.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
-import { messageFor, reestablishMessage, transactionFor } from './perform.ts';
+import { messageFor, openingWords, transactionFor } from './perform.ts';
 import { streamCorrelation, Turn, type Step } from './turn.ts';
 
 /** Inputs taken into one append at most: its size stays far below what a store takes. */
@@ -271,10 +271,8 @@ export class ChannelLoop implements ChannelPort {
     this.#session = session;
     this.#reestablished = fresh;
     if (fresh) return;
-    const { state } = turn;
-    if (isEstablished(state) && state.phase !== 'closed' && !(state.phase === 'opening' && state.step === 'funding_created')) {
-      session.send(reestablishMessage(state, this.#context));
-    }
+    const opening = openingWords(turn.state, this.#context);
+    if (opening !== undefined) session.send(opening);
   }
 
   /** BOLT 2: an opening that has not come to signatures on both sides is forgotten with the connection. */

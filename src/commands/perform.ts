@@ -148,8 +148,17 @@ function signedSweepOf(state: ResolvingState, sweep: Sweep, { signer }: ChannelC
   return [signedSweep(transaction, transaction.sighashes.map((sighash) => signer.signSweepInput(key_index, key, sighash)))];
 }
 
+/** What we say first of a channel on a new connection: where we stand, or that it is failed and why. */
+export function openingWords(state: ChannelState, context: ChannelContext): Message | undefined {
+  if (!isEstablished(state) || state.phase === 'closed' || (state.phase === 'opening' && state.step === 'funding_created')) return undefined;
+  const failure = state.phase === 'resolving' ? state.failure : undefined;
+  // After a loss of data the peer is asked to close, by the numbers that show our loss; otherwise a failed channel has only its error left.
+  if (failure === undefined || failure.code === 'data_loss') return state.phase === 'resolving' && failure === undefined ? undefined : reestablishMessage(state, context);
+  return { type: 'error', channel_id: state.funding.channel_id, data: toData(`${failure.code}: ${failure.reason}`), tlvs: {} };
+}
+
 /** BOLT 2, "Message Retransmission". With static_remotekey any point of ours will do. */
-export function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
+function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
   const { commitments, funding, terms } = state;
   const numbers = ourNumbers(commitments);
   const last = numbers.next_revocation_number === 0n ? undefined : lookupSecret(commitments.remote.secrets, secretIndex(numbers.next_revocation_number - 1n));

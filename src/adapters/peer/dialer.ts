@@ -26,6 +26,9 @@ export interface DialerOptions extends PeerOptions {
   readonly maxPauseMs?: number;
 }
 
+/** A connection shorter than this counts as a failed attempt. */
+const SHORT_LIVED_MS = 5_000;
+
 export function createDialer(options: DialerOptions): Dialer {
   const { pauseMs = 100, maxPauseMs = 30_000 } = options;
   const kept = new Map<NodeId, PeerAddress>();
@@ -48,7 +51,7 @@ export function createDialer(options: DialerOptions): Dialer {
       const connection = await connectPeer({ ...options, host: address.host, port: address.port, remoteNodeId: address.node_id });
       if (stopped) return connection.close('closed_by_us');
       options.onConnection(connection);
-      watch(connection, address);
+      watch(connection, address, next);
     } catch (error) {
       options.onFailed?.(address, error as PeerError);
       again(address, next);
@@ -56,13 +59,14 @@ export function createDialer(options: DialerOptions): Dialer {
     }
   }
 
-  /** The connection's owner hears of its end first; we look every now and then. */
-  function watch(connection: PeerConnection, address: PeerAddress): void {
+  /** The connection's owner hears of its end first; we look every now and then. One that ended at once is not hurried back to. */
+  function watch(connection: PeerConnection, address: PeerAddress, pause: number): void {
+    const since = Date.now();
     const timer = setInterval(() => {
       if (!stopped && connection.closeReason === undefined) return;
       clearInterval(timer);
       timers.delete(timer);
-      again(address, pauseMs);
+      again(address, Date.now() - since < SHORT_LIVED_MS ? pause : pauseMs);
     }, pauseMs);
     timers.add(timer);
   }

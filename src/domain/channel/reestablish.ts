@@ -20,7 +20,7 @@ export function ourNumbers({ local, remote }: Commitments): { next_commitment_nu
 export function receiveChannelReestablish(command: Command<'ReceiveChannelReestablish'>, state: ChannelState): Decision<ChannelEvent> {
   const { message, knows_our_secret } = command;
   if (!isEstablished(state)) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
-  if (state.phase === 'resolving' || state.phase === 'closed') return refuse('channel_failed', { phase: state.phase }, 'disconnect');
+  if (state.phase === 'resolving' || state.phase === 'closed') return refuse('channel_failed', { phase: state.phase }, 'warning');
   const { next_commitment_number, next_revocation_number } = message;
   const { local, remote } = state.commitments;
   const received: ChannelEvent = { type: 'ChannelReestablishReceived', next_commitment_number, next_revocation_number };
