@@ -1,5 +1,5 @@
 /**
- * All of a node's secrets from its seed. A path is a chain of HMAC-SHA256, each with the name before it as key:
+ * All of a node's secrets from its seed. A path is a chain of HMAC-SHA256: the key is what stands before, the message the next name:
  *
  *   root                        HMAC("fulgurite/1/<network>", seed)
  *   root / node                 the node key: BOLT 8 handshakes, gossip, invoices
