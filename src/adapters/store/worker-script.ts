@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import type * as Esbuild from 'esbuild';
 
 let bundled: URL | undefined;
 
@@ -14,7 +15,7 @@ export function workerScript(): URL {
 
 /** Tests open many stores: a bundle starts in a fifth of the time that a thread needs to load tsx. Development only. */
 function bundle(source: string): URL {
-  const esbuild = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
+  const esbuild = createRequire(import.meta.url)('esbuild') as typeof Esbuild;
   const settings = {
     bundle: true,
     write: false,
