@@ -1,0 +1,54 @@
+/** The wallet's keys: BIP 84 from the seed, m/84'/coin'/0'/branch/index, so that any wallet program can recover the coins. */
+import { HDKey } from '@scure/bip32';
+import { p2wpkh, p2wpkhScriptCode } from '../../bolt/03-transactions/scripts.ts';
+import { derSignature, type UnsignedTx, type Witness, witnessSighasher } from '../../bolt/03-transactions/tx.ts';
+import { encodeAddress } from '../../bolt/address.ts';
+import { crypto } from '../../bolt/crypto.ts';
+import { NETWORKS, type NetworkName } from '../../bolt/networks.ts';
+import { type Hex, type Point, type Sat, toPoint, toSignature } from '../../bolt/primitives.ts';
+
+export interface KeyPath {
+  readonly branch: 'receive' | 'change';
+  readonly index: number;
+}
+
+/** Shows scripts and addresses, and signs with keys that it never shows. */
+export interface HdKeys {
+  script(path: KeyPath): Hex;
+  address(path: KeyPath): string;
+  /** The witnesses of a transaction whose inputs are P2WPKH coins of these keys; SIGHASH_ALL, BIP 143. */
+  sign(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
+}
+
+const BRANCH = { receive: 0, change: 1 } as const;
+/** Scripts kept: deriving one costs about a millisecond. */
+const MAX_KNOWN = 100_000;
+
+export function createHdKeys(seed: Uint8Array, network: NetworkName): HdKeys {
+  const { coin_type } = NETWORKS[network];
+  const account = HDKey.fromMasterSeed(seed).derive(`m/84'/${coin_type}'/0'`);
+  const branches = { receive: account.deriveChild(BRANCH.receive), change: account.deriveChild(BRANCH.change) };
+  const known = new Map<string, Point>();
+
+  const pubkey = ({ branch, index }: KeyPath): Point => {
+    const name = `${branch}/${index}`;
+    const found = known.get(name) ?? toPoint(branches[branch].deriveChild(index).publicKey!);
+    if (known.size < MAX_KNOWN) known.set(name, found);
+    return found;
+  };
+  const script = (path: KeyPath) => p2wpkh(pubkey(path));
+
+  return {
+    script,
+    address: (path) => encodeAddress(script(path), network),
+    sign(tx, coins) {
+      if (coins.length !== tx.inputs.length) throw new RangeError(`the transaction has ${tx.inputs.length} inputs, got ${coins.length} coins`);
+      const sighash = witnessSighasher(tx);
+      return coins.map((coin, i) => {
+        const key = pubkey(coin);
+        const signature = crypto().sign(sighash(i, p2wpkhScriptCode(key), coin.value), branches[coin.branch].deriveChild(coin.index).privateKey!);
+        return [derSignature(toSignature(signature)), key];
+      });
+    },
+  };
+}
