@@ -68,8 +68,12 @@ async function untilTime(writers: number, work: (writer: number) => Promise<unkn
   return durations;
 }
 
-function timingOf(durations: number[], runs: number, elapsedMs: number): Timing {
+function timingOf(durations: readonly number[], runs: number, elapsedMs: number): Timing {
+  return { perSecond: (runs * 1000) / elapsedMs, p50: percentile(durations, 0.5), p99: percentile(durations, 0.99) };
+}
+
+/** The value below which this share of the durations lies. */
+export function percentile(durations: readonly number[], share: number): number {
   const sorted = durations.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  return { perSecond: (runs * 1000) / elapsedMs, p50: at(0.5), p99: at(0.99) };
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }

@@ -4,9 +4,10 @@ import { chooseCryptoBackend } from '../src/bolt/crypto-native.ts';
 import type { Bench, Row } from './bench.ts';
 import { cryptoBench } from './crypto.ts';
 import { onionBench } from './onion.ts';
+import { paymentsBench } from './payments.ts';
 import { storeBench } from './store.ts';
 
-const benches: readonly Bench[] = [cryptoBench, onionBench, storeBench];
+const benches: readonly Bench[] = [cryptoBench, onionBench, storeBench, paymentsBench];
 
 const args = process.argv.slice(2);
 const asJson = args.includes('--json');
