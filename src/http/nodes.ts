@@ -46,7 +46,7 @@ export type NodeRows<Rows> = AsOf<Rows> & { readonly node: string };
 
 /**
  * Rows of each node as they are now (from its live view) or were then (folded from its store). Throws Problem for a
- * position without a single node, a position beyond the log, or too many folds at a time.
+ * position beyond a log, or too many folds at a time.
  */
 export async function rowsOf<Rows>(nodes: readonly LiveNode[], as_of: string | undefined, rows: (view: NodeView) => Rows): Promise<readonly NodeRows<Rows>[]> {
   if (as_of === undefined) return Promise.all(nodes.map(async (node) => ({ node: node.name, ...(await now(node, rows)) })));
@@ -76,9 +76,13 @@ async function now<Rows>({ name, live }: LiveNode, rows: (view: NodeView) => Row
   return live.read(rows);
 }
 
+/** A position is asked of each log for itself. */
 async function checkUntil(nodes: readonly LiveNode[], { position }: Until): Promise<void> {
   if (position === undefined) return;
-  if (nodes.length !== 1) throw new Problem(400, 'node_required', `a position belongs to the log of one node: expected node, got ${nodes.length} nodes: ${nodes.map(({ name }) => name).join(', ')}`, { expected: 'node', got: position.toString() });
-  const head = await nodes[0]!.store.head();
-  if (position > (head ?? -1n)) throw new Problem(400, 'position_out_of_range', `as_of: expected a position up to ${head ?? 'none'}, got ${position}`, { expected: head?.toString(), got: position.toString() });
+  for (const { name, store } of nodes) {
+    const head = await store.head();
+    if (position <= (head ?? -1n)) continue;
+    const detail = `as_of: expected a position of the log of ${name}, up to ${head ?? 'none'}, got ${position}`;
+    throw new Problem(400, 'position_out_of_range', detail, { node: name, expected: head?.toString(), got: position.toString() });
+  }
 }

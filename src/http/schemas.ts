@@ -13,7 +13,7 @@ export const asOfParameter = z
   .max(64)
   .refine((text) => parseUntil(text) !== undefined, 'expected a log position (1234) or an ISO 8601 time (2026-01-31T12:00:00Z)')
   .optional()
-  .meta({ description: 'The past: a position of the log (of one node) or a time. Now if left out.', example: '2026-01-31T12:00:00Z' });
+  .meta({ description: 'The past: a position of the log (of each node for itself) or a time. Now if left out.', example: '2026-01-31T12:00:00Z' });
 
 export const MAX_PAGE = 1000;
 /** Query strings are text; a number out of its bounds is refused, never clipped in silence. */

@@ -72,6 +72,10 @@ describe('GET /v1/channels', () => {
     expect((await get('/v1/channels?as_of=2026-02-01')).body.channels).toHaveLength(2);
   });
 
+  it('takes a position of each log for itself', async () => {
+    expect((await get('/v1/channels?as_of=1')).body.as_of).toMatchObject([{ node: 'alice', position: '1' }, { node: 'bob', position: '1' }]);
+  });
+
   it('gives pages', async () => {
     const first = (await get('/v1/channels?limit=1')).body;
     expect(first.channels).toHaveLength(1);
@@ -167,7 +171,7 @@ describe('a request that cannot be answered', () => {
   it.each([
     ['/v1/channels?node=mallory', 404, 'unknown_node'],
     ['/v1/channels?as_of=yesterday', 400, 'invalid_parameter'],
-    ['/v1/channels?as_of=5', 400, 'node_required'],
+    ['/v1/balances?as_of=99999', 400, 'position_out_of_range'],
     ['/v1/channels?node=alice&as_of=99999', 400, 'position_out_of_range'],
     ['/v1/channels?limit=1001', 400, 'invalid_parameter'],
     ['/v1/channels?limit=0', 400, 'invalid_parameter'],

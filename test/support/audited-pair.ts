@@ -345,8 +345,17 @@ function spendFunding(pair: ChannelPair, node: Node, transaction: Hex): void {
 
 /** The node's facts as a log in memory, one second between appends; what the memory store hashes and signs. */
 export async function writeLog(node: Node, disk: MemoryDisk = createMemoryDisk()): Promise<LogStore> {
+  return appendAll(node, await openMemoryStore({ ...logOptions(node), disk }));
+}
+
+/** What a store needs to be the node's. */
+export function logOptions({ signer }: Node) {
   let time = Date.parse('2026-01-01T00:00:00.000Z');
-  const store = await openMemoryStore({ nodeId: node.signer.nodeId, logKeySeed: node.signer.logKeySeed(), disk, now: () => new Date((time += 1000)) });
+  return { nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now: () => new Date((time += 1000)) };
+}
+
+/** Writes all that the node has to say. */
+export async function appendAll(node: Node, store: LogStore): Promise<LogStore> {
   const revisions = new Map<StreamId, bigint>();
   for (const [index, { stream, events }] of node.log.entries()) {
     const command_id = named(`${node.name} ${index}`);

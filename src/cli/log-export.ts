@@ -1,0 +1,85 @@
+/** `fulgurite log export PATH -o FILE`: one log as a bundle that can be audited anywhere. */
+import { createWriteStream, existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import { writeBundle, type BundleHeader } from '../events/bundle.ts';
+import { readEntry } from '../events/canonical.ts';
+import { decodeEvent } from '../events/registry.ts';
+import { CommandFailed, createProgress, printLine, toJson, WrongUsage, type Io } from './output.ts';
+import { chooseNode, openSources, type LogSource } from './sources.ts';
+
+export interface LogExportCommand {
+  readonly path: string;
+  readonly node?: string;
+  /** Where the bundle goes; standard output if left out. */
+  readonly output?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export async function logExportCommand({ path, node, output, force = false, json = false }: LogExportCommand, io: Io): Promise<number> {
+  if (output !== undefined && !force && existsSync(output)) throw new CommandFailed('file_exists', `${output} exists: expected a new file, or --force`);
+  const sources = openSources(path);
+  try {
+    const chosen = chooseNode(sources, node);
+    if (chosen.length > 1) throw new WrongUsage('node_required', `a bundle holds one log: expected --node, got ${chosen.length} logs (${chosen.map(({ name }) => name).join(', ')})`);
+    const source = chosen[0]!;
+    const header = await headerOf(source);
+    await (output === undefined ? writeOut(source, header, io) : writeFile(source, header, output, io));
+    if (output === undefined) return 0;
+    const summary = { file: output, ...header, checkpoints: source.checkpoints.length };
+    await printLine(io.stdout, json ? toJson(summary, 2) : `${output}: ${header.size} events of node ${header.node_id}`);
+    return 0;
+  } finally {
+    for (const source of sources) source.close();
+  }
+}
+
+type Header = Omit<BundleHeader, 'format' | 'version'>;
+
+/** The log's first event says whose it is. */
+async function headerOf(source: LogSource): Promise<Header> {
+  let [size, first] = [0, undefined as string | undefined];
+  for await (const line of source.lines()) {
+    if (line.kind !== 'entry') continue;
+    first ??= line.entry;
+    size += 1;
+  }
+  const { type, data } = first === undefined ? { type: 'nothing', data: {} } : readEntry(first);
+  const event = first === undefined ? undefined : decodeEvent(type, data);
+  if (event?.type !== 'NodeInitialized') throw new CommandFailed('no_node', `${source.file}: expected NodeInitialized as the first event, got ${type}`);
+  return { node_id: event.node_id, log_public_key: event.log_public_key, size };
+}
+
+async function* bundleOf(source: LogSource, header: Header, { stderr }: Io): AsyncGenerator<string> {
+  const progress = createProgress(stderr, `exporting ${source.name}, events`);
+  const checkpoints = [...source.checkpoints];
+  async function* entries() {
+    let count = 0;
+    for await (const line of source.lines()) {
+      if (line.kind === 'checkpoint') checkpoints.push(line.note);
+      if (line.kind !== 'entry') continue;
+      progress.at((count += 1), header.size);
+      yield line.entry;
+    }
+  }
+  yield* writeBundle(header, entries(), checkpoints);
+  progress.done();
+}
+
+async function writeOut(source: LogSource, header: Header, io: Io): Promise<void> {
+  for await (const line of bundleOf(source, header, io)) await printLine(io.stdout, line.trimEnd());
+}
+
+/** Under another name until it is whole. */
+async function writeFile(source: LogSource, header: Header, output: string, io: Io): Promise<void> {
+  const unfinished = `${output}.unfinished`;
+  try {
+    await pipeline(Readable.from(bundleOf(source, header, io)), createWriteStream(unfinished, { mode: 0o600 }));
+    await rename(unfinished, output);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,15 @@
+/** `fulgurite playground`: hands over to the four nodes. */
+import type { Io } from './output.ts';
+
+export interface PlaygroundOptions {
+  readonly data?: string;
+  readonly once?: boolean;
+  readonly json?: boolean;
+  readonly port: number;
+}
+
+/** The nodes are only loaded for those who play: an audit needs none of them. */
+export async function playgroundCommand({ data, once = false, json = false, port }: PlaygroundOptions, _io: Io): Promise<number> {
+  const { runPlayground } = await import('../playground/run.ts');
+  return runPlayground({ dataDir: data, once, json, port });
+}
