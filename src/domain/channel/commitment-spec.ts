@@ -50,6 +50,15 @@ export function nextView(commitments: Commitments, owner: CommitmentOwner): View
   return viewOf(commitments, owner, (state) => step(state, arrow));
 }
 
+/**
+ * Our next commitment as the peer has to reckon with it when it proposes an update: all that its commitment_signed would
+ * bring, but for HTLCs of ours that it has acknowledged and not signed for yet. Those may have crossed with the proposal,
+ * or with its repetition after a reconnection.
+ */
+export function proposalView(commitments: Commitments): View {
+  return viewOf(commitments, 'local', (state) => (state === 'RCVD_ADD_REVOCATION' ? state : step(state, 'RCVD_COMMIT')));
+}
+
 function viewOf(commitments: Commitments, owner: CommitmentOwner, at: <S extends HtlcState>(state: S) => S): View {
   let { local_msat, remote_msat }: { local_msat: bigint; remote_msat: bigint } = commitments;
   const htlcs: Htlc[] = [];
@@ -95,7 +104,8 @@ function commitmentHtlc({ direction, id, amount_msat, payment_hash, cltv_expiry 
 
 /**
  * The worst case for both sides at once: every HTLC alive on any side counted, nothing fulfilled credited, the highest
- * feerate of all. What is affordable here is affordable in every commitment that can still arise from what we know.
+ * feerate of all. With `possibleFeerates` in turn, what is affordable here is affordable in every commitment that can
+ * still arise from what we know.
  */
 export function worstView(commitments: Commitments): View {
   const sum = (direction: Htlc['direction']) =>
@@ -107,6 +117,9 @@ export function worstView(commitments: Commitments): View {
     feerate_per_kw: Math.max(...commitments.fees.map((fee) => fee.feerate_per_kw)),
   };
 }
+
+/** Every feerate that a commitment can still have. A lower one may cost the opener more: without anchors it trims fewer HTLCs. */
+export const possibleFeerates = ({ fees }: Commitments): readonly number[] => fees.map((fee) => fee.feerate_per_kw);
 
 /** The channel's money, each msat in one place: settled balances of both sides and what hangs in HTLCs. The four sum to the funding. */
 export function balances({ commitments }: Pick<EstablishedState, 'commitments'>): { local_msat: Msat; remote_msat: Msat; offered_msat: Msat; received_msat: Msat } {

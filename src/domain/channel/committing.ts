@@ -37,6 +37,7 @@ export function receiveCommitmentSigned(command: Command<'ReceiveCommitmentSigne
   const { number, next_point } = state.commitments.local;
   if (next_point === undefined) return refuse('commitment_signed_before_channel_ready', { commitment_number: number + 1n }, 'disconnect');
   const check = checkSignatures(state, next_point, message);
+  if (!check.ok && !hasWaiting(state.commitments, 'RCVD_COMMIT')) return refuse('unexpected_commitment_signed', { commitment_number: number + 1n }, 'disconnect');
   if (!check.ok) return failed('invalid_signature', describeCheck(check, number + 1n, message.htlc_signatures.length));
   return accept<ChannelEvent>(
     { type: 'CommitmentSignedReceived', commitment_number: number + 1n, signature: message.signature, htlc_signatures: [...message.htlc_signatures] },
@@ -86,7 +87,8 @@ function consequences({ commitments }: LiveState): ChannelEvent[] {
     if (after === htlc.state) continue;
     const { id: htlc_id, amount_msat, payment_hash, cltv_expiry } = htlc;
     if (after === 'RCVD_ADD_ACK_REVOCATION') facts.push({ type: 'IncomingHtlcCommitted', htlc_id, amount_msat, payment_hash, cltv_expiry, hop: htlc.hop! });
-    if (after === 'RCVD_REMOVE_ACK_REVOCATION' && htlc.removal?.kind === 'failed_by_peer') {
+    // Whoever has shown the preimage and fails the HTLC afterwards gives the money back; other streams have been paid for.
+    if (after === 'RCVD_REMOVE_ACK_REVOCATION' && htlc.removal?.kind === 'failed_by_peer' && htlc.known_preimage === undefined) {
       facts.push({ type: 'OutgoingHtlcFailed', htlc_id, payment_hash, origin: htlc.origin!, failure: htlc.removal.failure });
     }
   }

@@ -105,7 +105,7 @@ function update(state: ChannelState, event: ChannelEvent, change: (commitments: 
 /** The closing negotiation starts again with each connection. */
 function reestablished(state: EstablishedState): ChannelState {
   const after = { ...state, commitments: evolveReestablish(state.commitments) };
-  return after.phase === 'closing' ? { ...after, offers: [] } : after;
+  return after.phase === 'closing' ? { ...after, offers: [] } : becomeClosing(after);
 }
 
 function abandon(state: ChannelState, { code, reason, type }: Extract<ChannelEvent, { type: 'OpeningAbandoned' }>): ChannelState {

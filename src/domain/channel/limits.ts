@@ -25,24 +25,28 @@ function trimmedOn(terms: Terms, feerate_per_kw: number, owner: CommitmentOwner,
 export const reserveMsat = (terms: Terms, side: CommitmentOwner): Msat => satToMsat(terms[other(side)].channel_reserve_satoshis);
 
 /**
- * BOLT 2, "Adding an HTLC": the offerer keeps its reserve (and, if it opened, fee and anchors beside it) in this view;
- * the opener can pay the fee of one more HTLC.
+ * BOLT 2, "Adding an HTLC": in this view, which holds the new HTLC already, the offerer keeps its reserve, and the opener
+ * (whoever offers) can pay fee and anchors beside its own.
  */
 export function affordabilityBreach(terms: Terms, view: View, offerer: CommitmentOwner): Breach | undefined {
   const opener = openerSide(terms);
   const balance = { local: view.local_msat, remote: view.remote_msat };
-  const cost = (['local', 'remote'] as const).reduce((most, owner) => {
-    const fee = openerCostMsat(terms, view, owner);
-    return fee > most ? fee : most;
-  }, 0n);
+  const cost = highestCostMsat(terms, view);
   const needed = reserveMsat(terms, offerer) + (offerer === opener ? cost : 0n);
   if (balance[offerer] < needed) {
     return { code: 'insufficient_balance', detail: { balance_msat: balance[offerer], needed_msat: needed, reserve_msat: reserveMsat(terms, offerer) } };
   }
-  if (offerer !== opener && balance[opener] < cost) {
-    return { code: 'opener_cannot_pay_fee', detail: { opener_msat: balance[opener], needed_msat: cost } };
+  const openerNeeds = reserveMsat(terms, opener) + cost;
+  if (offerer !== opener && balance[opener] < openerNeeds) {
+    return { code: 'opener_cannot_pay_fee', detail: { opener_msat: balance[opener], needed_msat: openerNeeds } };
   }
   return undefined;
+}
+
+/** What the opener pays for the dearer of both sides' commitments. */
+function highestCostMsat(terms: Terms, view: View): bigint {
+  const [local, remote] = [openerCostMsat(terms, view, 'local'), openerCostMsat(terms, view, 'remote')];
+  return local > remote ? local : remote;
 }
 
 /** BOLT 2, "Adding an HTLC": counts and sums of what `offerer` has in flight, against what the other side allows. */
@@ -84,11 +88,11 @@ export function feeBreach(terms: Terms, view: View): Breach | undefined {
   return undefined;
 }
 
-/** What we could offer at most now, msat; the opener keeps room for a doubled feerate and one more HTLC. */
+/** What we could offer at most now, msat; the opener keeps room for a doubled feerate and for the HTLC's own output. */
 export function sendableMsat(terms: Terms, view: View): Msat {
   const spike: View = { ...view, feerate_per_kw: view.feerate_per_kw * 2 };
   const extra = openerSide(terms) === 'local'
-    ? openerCostMsat(terms, spike, 'remote') + satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 1)) - satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 0))
+    ? highestCostMsat(terms, spike) + satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 1)) - satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 0))
     : 0n;
   const left = view.local_msat - reserveMsat(terms, 'local') - extra;
   return (left > 0n ? left : 0n) as Msat;

@@ -31,7 +31,7 @@ export function openChannel(command: Command<'OpenChannel'>): Decision<ChannelEv
   if (format === undefined) return refuse('unknown_channel_type', { channel_type: command.channel_type });
   const reserve = reserveFor(policy, funding_satoshis);
   const poor = initialFeeBreach(format, command.feerate_per_kw, satToMsat(funding_satoshis) - push_msat, reserve);
-  if (poor !== undefined) return poor;
+  if (poor !== undefined) return refuse('opener_cannot_pay_fee', poor);
   return accept<ChannelEvent>({
     type: 'OpenChannelSent',
     peer_id: command.peer_id,
@@ -68,7 +68,7 @@ const ourKeys = ({ keys, first_per_commitment_point }: LocalKeys) => ({ ...keys,
 function initialFeeBreach(format: CommitmentFormat, feerate_per_kw: number, opener_msat: bigint, reserve: Sat) {
   const needed = commitmentFee(format, feerate_per_kw, 0) + anchorsCost(format) + reserve;
   return opener_msat < satToMsat(needed as Sat)
-    ? refuse('opener_cannot_pay_fee', { opener_msat, needed_sat: needed, feerate_per_kw }, 'disconnect')
+    ? { opener_msat, needed_msat: satToMsat(needed as Sat), feerate_per_kw }
     : undefined;
 }
 
@@ -89,7 +89,7 @@ export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Deci
   const breach = termsBreach(message, policy, ourLimits(policy, message.funding_satoshis));
   if (breach !== undefined) return breach;
   const poor = initialFeeBreach(format, message.feerate_per_kw, satToMsat(message.funding_satoshis) - message.push_msat, reserveFor(policy, message.funding_satoshis));
-  if (poor !== undefined) return poor;
+  if (poor !== undefined) return no('opener_cannot_pay_fee', poor);
   const { type: _type, tlvs, ...fields } = message;
   return accept<ChannelEvent>(
     { type: 'OpenChannelReceived', peer_id: command.peer_id, ...fields, upfront_shutdown_script: tlvs.upfront_shutdown_script, channel_type: tlvs.channel_type! },
@@ -173,6 +173,9 @@ function fundingMismatch(terms: Terms, txid: string, output_index: number, raw: 
 export function receiveFundingCreated(command: Command<'ReceiveFundingCreated'>, state: ChannelState): Decision<ChannelEvent> {
   const { message } = command;
   if (state.phase !== 'opening' || state.step !== 'accepted' || state.terms.role !== 'accepter') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  if (message.temporary_channel_id !== state.terms.temporary_channel_id) {
+    return refuse('temporary_channel_id_differs', { expected: state.terms.temporary_channel_id, got: message.temporary_channel_id }, 'warning');
+  }
   const { funding_txid, funding_output_index, signature } = message;
   const channel_id = channelId(funding_txid, funding_output_index);
   const funding: Funding = { txid: funding_txid, output_index: funding_output_index, channel_id };
@@ -229,7 +232,7 @@ const announcementDue = (state: Established, block_height: number, transaction_i
 
 export function receiveChannelReady(command: Command<'ReceiveChannelReady'>, state: ChannelState): Decision<ChannelEvent> {
   const { message } = command;
-  if (!('ready' in state)) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  if (!('ready' in state) || (state.phase === 'opening' && state.step !== 'funded')) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
   if (state.ready.received) return accept<ChannelEvent>(); // Repeated after a reconnection, as BOLT 2 asks.
   if (!crypto().isPoint(fromHex(message.second_per_commitment_point))) return refuse('invalid_point', { point: message.second_per_commitment_point }, 'disconnect');
   return accept<ChannelEvent>({ type: 'ChannelReadyReceived', second_per_commitment_point: message.second_per_commitment_point, short_channel_id_alias: message.tlvs.short_channel_id });

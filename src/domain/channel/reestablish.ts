@@ -29,6 +29,7 @@ export function receiveChannelReestablish(command: Command<'ReceiveChannelReesta
   if (next_commitment_number > remote.number + 1n) return lost(received, 'peer_ahead', `next_commitment_number: expected at most ${remote.number + 1n}, got ${next_commitment_number}`);
   if (next_commitment_number < oldestCommitment) return lost(received, 'peer_behind', `next_commitment_number: expected at least ${oldestCommitment}, got ${next_commitment_number}`);
   if (next_revocation_number < local.number - 1n) return lost(received, 'peer_behind', `next_revocation_number: expected at least ${local.number - 1n}, got ${next_revocation_number}`);
+  if (next_revocation_number > 0n && !knows_our_secret) return lost(received, 'wrong_last_secret', `your_last_per_commitment_secret is not that of our commitment ${next_revocation_number - 1n}`);
   return accept<ChannelEvent>(received);
 }
 

@@ -72,6 +72,8 @@ export interface Htlc {
   readonly hop?: Hop;
   readonly onion_ephemeral_key?: Point;
   readonly removal?: Removal;
+  /** Of offered ones: the peer has shown it, even if the message that did was lost with its connection. */
+  readonly known_preimage?: Hex32;
 }
 
 export interface FeeUpdate {

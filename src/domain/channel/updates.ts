@@ -4,9 +4,9 @@ import { fromHex, msat, toHex, type Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { Hop, UpdateEvent } from '../../events/channel/updates.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
-import { nextView, worstView } from './commitment-spec.ts';
+import { possibleFeerates, proposalView, worstView } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
-import type { HtlcState } from './htlc-lifecycle.ts';
+import { standing, type HtlcState } from './htlc-lifecycle.ts';
 import { affordabilityBreach, dustBreach, feeBreach, inFlightBreach, type Breach } from './limits.ts';
 import { isLive, type ChannelState, type Commitments, type Htlc, type LiveState, type Removal } from './state.ts';
 
@@ -56,13 +56,25 @@ function limitsBreach(command: Command<'OfferHtlc'>, { terms, commitments }: Liv
   const { amount_msat, payment_hash, cltv_expiry, onion_hash } = command;
   const added: Htlc = { direction: 'offered', id: commitments.next_offered_id, amount_msat, payment_hash, cltv_expiry, onion_hash, state: 'SENT_ADD_HTLC' };
   const view = worstView({ ...commitments, htlcs: [...commitments.htlcs, added] });
-  // BOLT 2, "Adding an HTLC": the opener should keep room for a doubled feerate, or a rise would lock the channel.
-  const spike = terms.role === 'opener' ? { ...view, feerate_per_kw: view.feerate_per_kw * 2 } : view;
   return (
     inFlightBreach(terms, view.htlcs, 'local') ??
-    affordabilityBreach(terms, spike, 'local') ??
+    firstBreach(feeratesToBear(terms, commitments), (feerate_per_kw) => affordabilityBreach(terms, { ...view, feerate_per_kw }, 'local')) ??
     dustBreach(terms, view.htlcs, view.feerate_per_kw, command.policy.max_dust_exposure_msat)
   );
+}
+
+/** BOLT 2, "Adding an HTLC": the opener should keep room for a doubled feerate, or a rise would lock the channel. */
+function feeratesToBear(terms: LiveState['terms'], commitments: Commitments): readonly number[] {
+  const feerates = possibleFeerates(commitments);
+  return terms.role === 'opener' ? [...feerates, ...feerates.map((feerate) => feerate * 2)] : feerates;
+}
+
+function firstBreach<T>(cases: readonly T[], breachOf: (each: T) => Breach | undefined): Breach | undefined {
+  for (const each of cases) {
+    const breach = breachOf(each);
+    if (breach !== undefined) return breach;
+  }
+  return undefined;
 }
 
 /** BOLT 2, "Adding an HTLC": the receiving node. What breaks the rules is not recorded; the connection ends. */
@@ -79,17 +91,20 @@ export function receiveUpdateAddHtlc(command: Command<'ReceiveUpdateAddHtlc'>, s
   if (message.cltv_expiry >= CLTV_EXPIRY_LIMIT) return no('cltv_expiry_too_large', { cltv_expiry: message.cltv_expiry, limit: CLTV_EXPIRY_LIMIT });
   const { id, amount_msat, payment_hash, cltv_expiry } = message;
   const added: Htlc = { direction: 'received', id, amount_msat, payment_hash, cltv_expiry, onion_hash: command.onion_hash, state: 'RCVD_ADD_HTLC' };
-  const view = nextView({ ...commitments, htlcs: [...commitments.htlcs, added] }, 'local');
+  const after = { ...commitments, htlcs: [...commitments.htlcs, added] };
+  const view = proposalView(after);
   const breach = inFlightBreach(terms, view.htlcs, 'remote') ?? overdraft(terms, view);
   if (breach !== undefined) return no(breach.code, breach.detail);
-  const dusty = dustBreach(terms, view.htlcs, view.feerate_per_kw, command.policy.max_dust_exposure_msat) !== undefined;
+  const worst = worstView(after);
+  // BOLT 2, "Bounding exposure": an HTLC too many is failed once it is committed, never taken up.
+  const dusty = dustBreach(terms, worst.htlcs, worst.feerate_per_kw, command.policy.max_dust_exposure_msat) !== undefined;
   const hop: Hop = dusty ? { kind: 'invalid', failure_code: TEMPORARY_CHANNEL_FAILURE, failure_data: '0000' } : command.hop;
   const { onion_hash, onion_ephemeral_key } = command;
   return accept<ChannelEvent>({ type: 'UpdateAddHtlcReceived', id, amount_msat, payment_hash, cltv_expiry, onion_hash, onion_ephemeral_key, hop });
 }
 
 /** The peer must keep its reserve; that we, as opener, could not pay a fee is no fault of the peer's. */
-function overdraft(terms: LiveState['terms'], view: ReturnType<typeof nextView>): Breach | undefined {
+function overdraft(terms: LiveState['terms'], view: ReturnType<typeof proposalView>): Breach | undefined {
   const breach = affordabilityBreach(terms, view, 'remote');
   return breach?.code === 'opener_cannot_pay_fee' ? undefined : breach;
 }
@@ -128,11 +143,10 @@ export function receiveUpdateFulfillHtlc({ message }: Command<'ReceiveUpdateFulf
   if ('refused' in htlc) return htlc;
   const { id, payment_preimage } = message;
   if (!hashesTo(payment_preimage, htlc.payment_hash)) return refuse('wrong_preimage', { id, expected: htlc.payment_hash, got: payment_preimage }, 'disconnect');
-  return accept<ChannelEvent>(
-    { type: 'UpdateFulfillHtlcReceived', id, payment_preimage },
-    // The preimage is ours from here on, whatever becomes of the channel: other streams may use it at once.
-    { type: 'OutgoingHtlcFulfilled', htlc_id: id, payment_hash: htlc.payment_hash, payment_preimage, origin: htlc.origin! },
-  );
+  const received: ChannelEvent = { type: 'UpdateFulfillHtlcReceived', id, payment_preimage };
+  if (htlc.known_preimage !== undefined) return accept(received); // Repeated after a reconnection: told already.
+  // The preimage is ours from here on, whatever becomes of the channel: other streams may use it at once.
+  return accept<ChannelEvent>(received, { type: 'OutgoingHtlcFulfilled', htlc_id: id, payment_hash: htlc.payment_hash, payment_preimage, origin: htlc.origin! });
 }
 
 export function receiveUpdateFailHtlc({ message, reason_hash }: Command<'ReceiveUpdateFailHtlc'>, state: ChannelState): Decision<ChannelEvent> {
@@ -167,10 +181,26 @@ export const find = (commitments: Commitments, direction: Htlc['direction'], id:
 export function updateFee({ feerate_per_kw, policy }: Command<'UpdateFee'>, state: ChannelState): Decision<ChannelEvent> {
   if (!isLive(state)) return refuse('channel_not_open', { phase: state.phase });
   if (state.terms.role !== 'opener') return refuse('only_the_opener_sets_the_fee', { role: state.terms.role });
-  if (state.commitments.fees.at(-1)!.feerate_per_kw === feerate_per_kw) return accept<ChannelEvent>();
+  if (!mayStillUpdate(state)) return refuse('channel_is_closing', { phase: state.phase });
+  if (newestFeerate(state) === feerate_per_kw) return accept<ChannelEvent>();
   const view = { ...worstView(state.commitments), feerate_per_kw };
-  const breach = feeBreach(state.terms, view) ?? dustBreach(state.terms, view.htlcs, feerate_per_kw, policy.max_dust_exposure_msat);
+  const breach = feeBreach(state.terms, view) ?? raisedDust(state, view, policy);
   return breach === undefined ? accept<ChannelEvent>({ type: 'UpdateFeeSent', feerate_per_kw }) : refuse(breach.code, breach.detail);
+}
+
+/**
+ * BOLT 2, "Closing Initiation": no update after our shutdown once the channel may be quiet. It cannot be at the peer while an
+ * HTLC stands in the peer's commitment as we signed it last.
+ */
+const mayStillUpdate = (state: LiveState): boolean =>
+  state.phase === 'normal' || state.scripts.local === undefined || state.commitments.htlcs.some((htlc) => standing(htlc.state, 'remote') === 'included');
+
+const newestFeerate = ({ commitments }: LiveState): number => commitments.fees.at(-1)!.feerate_per_kw;
+
+/** BOLT 2, "Updating Fees": without anchors a higher feerate turns HTLCs into dust. */
+function raisedDust(state: LiveState, { htlcs, feerate_per_kw }: ReturnType<typeof worstView>, policy: Command<'UpdateFee'>['policy']): Breach | undefined {
+  const raised = state.terms.format === 'static_remotekey' && feerate_per_kw > newestFeerate(state);
+  return raised ? dustBreach(state.terms, htlcs, feerate_per_kw, policy.max_dust_exposure_msat) : undefined;
 }
 
 export function receiveUpdateFee({ message, policy }: Command<'ReceiveUpdateFee'>, state: ChannelState): Decision<ChannelEvent> {
@@ -180,9 +210,14 @@ export function receiveUpdateFee({ message, policy }: Command<'ReceiveUpdateFee'
   if (feerate_per_kw < policy.min_feerate_per_kw || feerate_per_kw > policy.max_feerate_per_kw) {
     return refuse('feerate_out_of_range', { feerate_per_kw, min: policy.min_feerate_per_kw, max: policy.max_feerate_per_kw }, 'disconnect');
   }
-  const view = { ...nextView(state.commitments, 'local'), feerate_per_kw };
-  const breach = feeBreach(state.terms, view) ?? dustBreach(state.terms, view.htlcs, feerate_per_kw, policy.max_dust_exposure_msat);
-  return breach === undefined ? accept<ChannelEvent>({ type: 'UpdateFeeReceived', feerate_per_kw }) : refuse(breach.code, breach.detail, 'disconnect');
+  if (newestFeerate(state) === feerate_per_kw) return accept<ChannelEvent>();
+  const view = { ...proposalView(state.commitments), feerate_per_kw };
+  const breach = feeBreach(state.terms, view);
+  if (breach !== undefined) return refuse(breach.code, breach.detail, 'disconnect');
+  // A peer that insists would repeat it with every connection; our commitment, at the old feerate, still holds these HTLCs.
+  const dust = raisedDust(state, view, policy);
+  if (dust !== undefined) return accept<ChannelEvent>({ type: 'ChannelFailed', by: 'local', code: dust.code, reason: `update_fee to ${feerate_per_kw}: ${describe(dust.detail)}` });
+  return accept<ChannelEvent>({ type: 'UpdateFeeReceived', feerate_per_kw });
 }
 
 // ---- evolve
@@ -208,7 +243,8 @@ export function evolveRemoval(commitments: Commitments, event: RemovalEvent): Co
   const byUs = event.type.endsWith('Sent');
   const [direction, state]: [Htlc['direction'], HtlcState] = byUs ? ['received', 'SENT_REMOVE_HTLC'] : ['offered', 'RCVD_REMOVE_HTLC'];
   const removal = removalOf(event);
-  const htlcs = commitments.htlcs.map((htlc) => (htlc.id === event.id && htlc.direction === direction ? { ...htlc, state, removal } : htlc));
+  const known = event.type === 'UpdateFulfillHtlcReceived' ? { known_preimage: event.payment_preimage } : {};
+  const htlcs = commitments.htlcs.map((htlc) => (htlc.id === event.id && htlc.direction === direction ? { ...htlc, state, removal, ...known } : htlc));
   return { ...commitments, htlcs };
 }
 
@@ -230,7 +266,9 @@ function removalOf(event: RemovalEvent): Removal {
 
 export function evolveFee(commitments: Commitments, event: Event<'UpdateFeeSent'> | Event<'UpdateFeeReceived'>): Commitments {
   const state = event.type === 'UpdateFeeSent' ? 'SENT_ADD_HTLC' : 'RCVD_ADD_HTLC';
-  return { ...commitments, fees: [...commitments.fees, { feerate_per_kw: event.feerate_per_kw, state }] };
+  // Of several between two signatures only the last can ever count; no peer makes us remember more.
+  const signed = commitments.fees.filter((fee) => fee.state !== state);
+  return { ...commitments, fees: [...signed, { feerate_per_kw: event.feerate_per_kw, state }] };
 }
 
 /** An HTLC that both sides have let go: its amount ends at one side for good. */
