@@ -5,9 +5,11 @@ import type { Bench, Row } from './bench.ts';
 import { cryptoBench } from './crypto.ts';
 import { onionBench } from './onion.ts';
 import { paymentsBench } from './payments.ts';
+import { replayBench } from './replay.ts';
 import { storeBench } from './store.ts';
+import { turnsBench } from './turns.ts';
 
-const benches: readonly Bench[] = [cryptoBench, onionBench, storeBench, paymentsBench];
+const benches: readonly Bench[] = [cryptoBench, onionBench, storeBench, turnsBench, paymentsBench, replayBench];
 
 const args = process.argv.slice(2);
 const asJson = args.includes('--json');
