@@ -9,7 +9,8 @@ import { receiveChannelReestablish } from './reestablish.ts';
 import { closeChannel, negotiateClosing, receiveClosingSigned, receiveShutdown } from './shutdown.ts';
 import { forceClose, receiveBlock, receiveError, rollBack } from './spending.ts';
 import { initialChannel, type ChannelState } from './state.ts';
-import { failHtlc, failMalformedHtlc, fulfillHtlc, offerHtlc, receiveUpdateAddHtlc, receiveUpdateFailHtlc, receiveUpdateFailMalformedHtlc, receiveUpdateFee, receiveUpdateFulfillHtlc, updateFee } from './updates.ts';
+import { failHtlc, failMalformedHtlc, fulfillHtlc, offerHtlc, receiveUpdateAddHtlc, receiveUpdateFailHtlc, receiveUpdateFailMalformedHtlc, receiveUpdateFulfillHtlc } from './updates.ts';
+import { receiveUpdateFee, updateFee } from './update-fee.ts';
 import { refuse } from '../decider.ts';
 
 /** Pure: the same command on the same state yields the same events, for ever. */

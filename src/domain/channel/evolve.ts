@@ -7,7 +7,8 @@ import { becomeClosing, evolveClosingAgreed, evolveClosingSigned, evolveShutdown
 import { evolveChannelClosed, evolveChannelFailed, evolveFundingSpent, evolveFundingUnspent, evolveSweepConfirmed, evolveSweepStarted } from './spending.ts';
 import { never } from '../decider.ts';
 import { isEstablished, isLive, type ChannelState, type Commitments, type EstablishedState } from './state.ts';
-import { evolveAdd, evolveFee, evolveRemoval } from './updates.ts';
+import { evolveFee } from './update-fee.ts';
+import { evolveAdd, evolveRemoval } from './updates.ts';
 
 /** Throws only when the event cannot follow this state: the log is not one of a channel. */
 export function evolveChannel(state: ChannelState, event: ChannelEvent): ChannelState {

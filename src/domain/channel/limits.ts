@@ -7,6 +7,9 @@ import type { Htlc, Terms } from './state.ts';
 
 export type Breach = { readonly code: string; readonly detail: Readonly<Record<string, unknown>> };
 
+/** Both values in words: the code stands beside them. */
+export const describeBreach = ({ detail }: Breach): string => Object.entries(detail).map(([name, value]) => `${name} ${String(value)}`).join(', ');
+
 const openerSide = (terms: Terms): CommitmentOwner => (terms.role === 'opener' ? 'local' : 'remote');
 const other = (side: CommitmentOwner): CommitmentOwner => (side === 'local' ? 'remote' : 'local');
 

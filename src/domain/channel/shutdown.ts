@@ -1,23 +1,18 @@
 /** BOLT 2, "Closing Initiation" and "Legacy Closing Negotiation": shutdown and closing_signed. */
-import { buildClosing, closingWeight, verifyClosing, type ClosingTransaction } from '../../bolt/03-transactions/closing-tx.ts';
-import { feeOf } from '../../bolt/03-transactions/fees.ts';
-import { isValidShutdownScript } from '../../bolt/03-transactions/shutdown-script.ts';
-import { msatToSat, sat, type Hex, type Hex32, type Sat } from '../../bolt/primitives.ts';
+import { buildClosing, verifyClosing, type ClosingTransaction } from '../../bolt/03-transactions/closing-tx.ts';
+import { dustLimitOf, isValidShutdownScript } from '../../bolt/03-transactions/shutdown-script.ts';
+import { msatToSat, type Hex, type Hex32, type Sat } from '../../bolt/primitives.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
+import { answerFee, lastOffer, ourFees, type ClosingState } from './closing-fee.ts';
 import type { ChannelCommand } from './commands.ts';
 import { isIrrevocablyAdded, waitsFor } from './htlc-lifecycle.ts';
 import { isLive, type ChannelState, type ClosingOffer, type Established, type LiveState, type ShutdownScripts } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
 type Event<T extends ClosingEvent['type']> = Extract<ClosingEvent, { type: T }>;
-export type ClosingState = Extract<ChannelState, { phase: 'closing' }>;
-
-/** sat per 1000 weight: below it no node relays a transaction. */
-const MIN_FEERATE_PER_KW = 253;
-/** The opener, who pays, bears up to this many times the estimate. */
-const FEE_RANGE_FACTOR = 3n;
+export type { ClosingState } from './closing-fee.ts';
 
 // ---- decide: shutdown
 
@@ -26,7 +21,7 @@ export function closeChannel({ scriptpubkey }: Command<'CloseChannel'>, state: C
   if (scriptsOf(state).local !== undefined) return accept<ChannelEvent>();
   if (updatesPending(state)) return refuse('updates_pending', { commitment_number: state.commitments.remote.number });
   const upfront = state.terms.local.upfront_shutdown_script;
-  return accept<ChannelEvent>({ type: 'ShutdownSent', scriptpubkey: upfront ?? scriptpubkey });
+  return accept<ChannelEvent>({ type: 'ShutdownSent', scriptpubkey: upfront === undefined || upfront === '' ? scriptpubkey : upfront });
 }
 
 /** BOLT 2: no shutdown while updates of ours wait for the peer's commitment. */
@@ -63,40 +58,27 @@ export function negotiateClosing({ feerate_per_kw }: Command<'NegotiateClosing'>
   return accept<ChannelEvent>({ type: 'ClosingSignedSent', fee_satoshis: ideal, fee_range });
 }
 
-function ourFees(state: ClosingState, feerate_per_kw: number): { ideal: Sat; fee_range: { min_fee_satoshis: Sat; max_fee_satoshis: Sat } } {
-  const weight = closingWeight(state.scripts.local, state.scripts.remote);
-  const opener = state.terms.role === 'opener';
-  const affordable = msatToSat(opener ? state.commitments.local_msat : state.commitments.remote_msat);
-  const atMost = (fee: bigint) => sat(fee < affordable ? fee : affordable);
-  const min_fee_satoshis = atMost(feeOf(MIN_FEERATE_PER_KW, weight));
-  const ideal = atMost(feeOf(Math.max(feerate_per_kw, MIN_FEERATE_PER_KW), weight));
-  // Who does not pay bears any fee that the payer can afford.
-  return { ideal, fee_range: { min_fee_satoshis, max_fee_satoshis: opener ? atMost(ideal * FEE_RANGE_FACTOR) : affordable } };
-}
-
 export function receiveClosingSigned(command: Command<'ReceiveClosingSigned'>, state: ChannelState): Decision<ChannelEvent> {
-  const { message, feerate_per_kw } = command;
+  const { message } = command;
   if (state.phase !== 'closing') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
   const { fee_satoshis, signature } = message;
-  const closing = closingVariants(state, fee_satoshis).find((variant) => verifyClosing(variant, signature));
-  if (closing === undefined) return refuse('invalid_closing_signature', { fee_satoshis, variants: closingVariants(state, fee_satoshis).length }, 'disconnect');
-  const received: ChannelEvent = { type: 'ClosingSignedReceived', fee_satoshis, signature, fee_range: message.tlvs.fee_range };
-  const agreed: ChannelEvent = { type: 'ClosingAgreed', fee_satoshis, closing_txid: closing.txid };
-  const last = state.offers.findLast(({ by }) => by === 'local');
-  if (last?.fee_satoshis === fee_satoshis) return accept<ChannelEvent>(received, agreed);
-  const { ideal, fee_range } = ourFees(state, feerate_per_kw);
-  if (fee_satoshis >= fee_range.min_fee_satoshis && fee_satoshis <= fee_range.max_fee_satoshis) {
-    return accept<ChannelEvent>(received, { type: 'ClosingSignedSent', fee_satoshis, fee_range }, agreed);
-  }
-  return accept<ChannelEvent>(received, { type: 'ClosingSignedSent', fee_satoshis: counterOffer(last, fee_satoshis, ideal, fee_range), fee_range });
+  const variants = closingVariants(state, fee_satoshis);
+  const closing = variants.find((variant) => verifyClosing(variant, signature));
+  if (closing === undefined) return refuse('invalid_closing_signature', { fee_satoshis, variants: variants.length }, 'disconnect');
+  const ours = lastOffer(state, 'local')?.fee_satoshis;
+  if (ours === fee_satoshis && state.agreed?.fee_satoshis === fee_satoshis) return accept<ChannelEvent>(); // Heard before.
+  const dust = closing.tx.outputs.find(({ value, script_pubkey }) => value < (dustLimitOf(script_pubkey) ?? 0n));
+  if (dust !== undefined) return failed('closing_output_is_dust', `closing_signed: an output of ${dust.value} sat to ${dust.script_pubkey} would not be relayed`);
+  const answer = answerFee(state, message, ourFees(state, command.feerate_per_kw));
+  if ('refused' in answer || 'accepted' in answer) return answer;
+  return accept<ChannelEvent>(
+    { type: 'ClosingSignedReceived', fee_satoshis, signature, fee_range: message.tlvs.fee_range },
+    ...(answer.fee_satoshis === ours ? [] : [{ type: 'ClosingSignedSent', ...answer } as const]),
+    ...(answer.fee_satoshis === fee_satoshis ? [{ type: 'ClosingAgreed', fee_satoshis, closing_txid: closing.txid } as const] : []),
+  );
 }
 
-/** BOLT 2: strictly between the peer's and our last offer, within our range. */
-function counterOffer(last: ClosingOffer | undefined, theirs: Sat, ideal: Sat, range: { min_fee_satoshis: Sat; max_fee_satoshis: Sat }): Sat {
-  const middle = ((last?.fee_satoshis ?? ideal) + theirs) / 2n;
-  if (middle < range.min_fee_satoshis) return range.min_fee_satoshis;
-  return (middle > range.max_fee_satoshis ? range.max_fee_satoshis : middle) as Sat;
-}
+const failed = (code: string, reason: string): Decision<ChannelEvent> => accept<ChannelEvent>({ type: 'ChannelFailed', by: 'local', code, reason });
 
 /** The closing transactions this fee can mean: outputs below either side's dust limit, or a signer's own one, may be left out. */
 export function closingVariants(state: Established & { readonly scripts: ShutdownScripts }, fee_satoshis: Sat): readonly ClosingTransaction[] {

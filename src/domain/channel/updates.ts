@@ -1,4 +1,4 @@
-/** BOLT 2, "Normal Operation": adding and removing HTLCs, changing the feerate. */
+/** BOLT 2, "Adding an HTLC" and "Removing an HTLC". */
 import { crypto } from '../../bolt/crypto.ts';
 import { fromHex, msat, toHex, type Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
@@ -6,8 +6,8 @@ import type { Hop, UpdateEvent } from '../../events/channel/updates.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { possibleFeerates, proposalView, worstView } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
-import { standing, type HtlcState } from './htlc-lifecycle.ts';
-import { affordabilityBreach, dustBreach, feeBreach, inFlightBreach, type Breach } from './limits.ts';
+import type { HtlcState } from './htlc-lifecycle.ts';
+import { affordabilityBreach, describeBreach, dustBreach, inFlightBreach, type Breach } from './limits.ts';
 import { isLive, type ChannelState, type Commitments, type Htlc, type LiveState, type Removal } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
@@ -21,22 +21,20 @@ const PERMANENT_CHANNEL_FAILURE = 0x4008;
 const EXPIRY_TOO_SOON = 0x100e;
 const BADONION = 0x8000;
 
-// ---- decide: HTLCs
+// ---- decide
 
 /** Offers an HTLC, or says for good why not: a wish that was turned down is a fact, so that it is never granted later. */
 export function offerHtlc(command: Command<'OfferHtlc'>, state: ChannelState): Decision<ChannelEvent> {
   const { origin, payment_hash, amount_msat } = command;
   const breach = offerBreach(command, state);
   if (breach !== undefined) {
-    const { code, detail, failure_code = TEMPORARY_CHANNEL_FAILURE } = breach;
-    return accept<ChannelEvent>({ type: 'HtlcOfferDeclined', origin, payment_hash, amount_msat, code, detail: describe(detail), failure_code });
+    const { code, failure_code = TEMPORARY_CHANNEL_FAILURE } = breach;
+    return accept<ChannelEvent>({ type: 'HtlcOfferDeclined', origin, payment_hash, amount_msat, code, detail: describeBreach(breach), failure_code });
   }
   const { commitments } = state as LiveState;
   const { cltv_expiry, onion_hash } = command;
   return accept<ChannelEvent>({ type: 'UpdateAddHtlcSent', id: commitments.next_offered_id, amount_msat, payment_hash, cltv_expiry, onion_hash, origin });
 }
-
-const describe = (detail: Breach['detail']): string => Object.entries(detail).map(([name, value]) => `${name} ${String(value)}`).join(', ');
 
 function offerBreach(command: Command<'OfferHtlc'>, state: ChannelState): (Breach & { failure_code?: number }) | undefined {
   if (state.phase !== 'normal') {
@@ -176,50 +174,6 @@ const hashesTo = (preimage: Hex32, payment_hash: Hex32): boolean => toHex(crypto
 export const find = (commitments: Commitments, direction: Htlc['direction'], id: bigint): Htlc | undefined =>
   commitments.htlcs.find((htlc) => htlc.id === id && htlc.direction === direction);
 
-// ---- decide: the feerate
-
-export function updateFee({ feerate_per_kw, policy }: Command<'UpdateFee'>, state: ChannelState): Decision<ChannelEvent> {
-  if (!isLive(state)) return refuse('channel_not_open', { phase: state.phase });
-  if (state.terms.role !== 'opener') return refuse('only_the_opener_sets_the_fee', { role: state.terms.role });
-  if (!mayStillUpdate(state)) return refuse('channel_is_closing', { phase: state.phase });
-  if (newestFeerate(state) === feerate_per_kw) return accept<ChannelEvent>();
-  const view = { ...worstView(state.commitments), feerate_per_kw };
-  const breach = feeBreach(state.terms, view) ?? raisedDust(state, view, policy);
-  return breach === undefined ? accept<ChannelEvent>({ type: 'UpdateFeeSent', feerate_per_kw }) : refuse(breach.code, breach.detail);
-}
-
-/**
- * BOLT 2, "Closing Initiation": no update after our shutdown once the channel may be quiet. It cannot be at the peer while an
- * HTLC stands in the peer's commitment as we signed it last.
- */
-const mayStillUpdate = (state: LiveState): boolean =>
-  state.phase === 'normal' || state.scripts.local === undefined || state.commitments.htlcs.some((htlc) => standing(htlc.state, 'remote') === 'included');
-
-const newestFeerate = ({ commitments }: LiveState): number => commitments.fees.at(-1)!.feerate_per_kw;
-
-/** BOLT 2, "Updating Fees": without anchors a higher feerate turns HTLCs into dust. */
-function raisedDust(state: LiveState, { htlcs, feerate_per_kw }: ReturnType<typeof worstView>, policy: Command<'UpdateFee'>['policy']): Breach | undefined {
-  const raised = state.terms.format === 'static_remotekey' && feerate_per_kw > newestFeerate(state);
-  return raised ? dustBreach(state.terms, htlcs, feerate_per_kw, policy.max_dust_exposure_msat) : undefined;
-}
-
-export function receiveUpdateFee({ message, policy }: Command<'ReceiveUpdateFee'>, state: ChannelState): Decision<ChannelEvent> {
-  if (!isLive(state)) return unexpected(message.type, state);
-  const { feerate_per_kw } = message;
-  if (state.terms.role === 'opener') return refuse('only_the_opener_sets_the_fee', { role: state.terms.role }, 'disconnect');
-  if (feerate_per_kw < policy.min_feerate_per_kw || feerate_per_kw > policy.max_feerate_per_kw) {
-    return refuse('feerate_out_of_range', { feerate_per_kw, min: policy.min_feerate_per_kw, max: policy.max_feerate_per_kw }, 'disconnect');
-  }
-  if (newestFeerate(state) === feerate_per_kw) return accept<ChannelEvent>();
-  const view = { ...proposalView(state.commitments), feerate_per_kw };
-  const breach = feeBreach(state.terms, view);
-  if (breach !== undefined) return refuse(breach.code, breach.detail, 'disconnect');
-  // A peer that insists would repeat it with every connection; our commitment, at the old feerate, still holds these HTLCs.
-  const dust = raisedDust(state, view, policy);
-  if (dust !== undefined) return accept<ChannelEvent>({ type: 'ChannelFailed', by: 'local', code: dust.code, reason: `update_fee to ${feerate_per_kw}: ${describe(dust.detail)}` });
-  return accept<ChannelEvent>({ type: 'UpdateFeeReceived', feerate_per_kw });
-}
-
 // ---- evolve
 
 export function evolveAdd(commitments: Commitments, event: Event<'UpdateAddHtlcSent'> | Event<'UpdateAddHtlcReceived'>): Commitments {
@@ -262,13 +216,6 @@ function removalOf(event: RemovalEvent): Removal {
     case 'UpdateFailMalformedHtlcReceived':
       return { kind: 'failed_by_peer', failure: { kind: 'malformed', failure_code: event.failure_code, sha256_of_onion: event.sha256_of_onion } };
   }
-}
-
-export function evolveFee(commitments: Commitments, event: Event<'UpdateFeeSent'> | Event<'UpdateFeeReceived'>): Commitments {
-  const state = event.type === 'UpdateFeeSent' ? 'SENT_ADD_HTLC' : 'RCVD_ADD_HTLC';
-  // Of several between two signatures only the last can ever count; no peer makes us remember more.
-  const signed = commitments.fees.filter((fee) => fee.state !== state);
-  return { ...commitments, fees: [...signed, { feerate_per_kw: event.feerate_per_kw, state }] };
 }
 
 /** An HTLC that both sides have let go: its amount ends at one side for good. */
