@@ -1,4 +1,5 @@
 /** The wallet's write side: addresses, payments on chain, and what blocks say of our coins. One stream, one turn at a time. */
+import { dustLimitOf } from '../bolt/03-transactions/shutdown-script.ts';
 import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
 import { serialize, type UnsignedTx, txidOf, type Witness } from '../bolt/03-transactions/tx.ts';
 import { type BlockHeight, type Hex, type Hex32, sat, type Sat, toHex32 } from '../bolt/primitives.ts';
@@ -70,7 +71,7 @@ export interface Wallet {
   balance(): Promise<WalletBalance>;
   /** Coins that no block has spent; those spoken for too. */
   coins(): Promise<readonly Coin[]>;
-  /** Pays a script: chooses coins, signs, keeps them back. Throws WalletRefusal `insufficient_funds`. */
+  /** Pays a script: chooses coins, signs, keeps them back. Throws WalletRefusal `insufficient_funds` or `amount_below_dust`. */
   fund(request: FundRequest): Promise<FundedTransaction>;
   /** Gives a transaction's coins back. It must never have been broadcast. Throws WalletRefusal. */
   abandon(txid: Hex32, reason: string): Promise<void>;
@@ -119,6 +120,8 @@ export function createWallet(options: WalletOptions): Wallet {
   }
 
   function createTransaction(request: FundRequest, height: BlockHeight, current: WalletState): WalletCommand {
+    const dust = dustLimitOf(request.script_pubkey) ?? sat(1);
+    if (request.amount_sat < dust) return { type: 'RefuseTransaction', code: 'amount_below_dust', detail: { amount_sat: request.amount_sat, dust_limit_sat: dust } };
     const change = nextAddress(current, 'change', `change of ${request.purpose}`);
     const payment = choosePayment(request, spendableCoins(current, height), change.script_pubkey, options);
     if (payment === undefined) {
@@ -189,6 +192,7 @@ function choosePayment(
   const { amount_sat, feerate_per_kw } = request;
   const base_weight = expectedWeight({ version: 2, locktime: 0, inputs: [], outputs: [{ value: sat(0), script_pubkey: request.script_pubkey }] });
   for (const coins of [confirmed, [...confirmed, ...pending]]) {
+    if (coins.reduce((sum, { value }) => sum + value, 0n) < amount_sat) continue;
     const chosen = selectCoins({ coins, amount_sat, feerate_per_kw, base_weight, coin_weight: COIN_WEIGHT });
     const payment = chosen && buildPayment(chosen, request, change_script);
     if (payment !== undefined) return payment;

@@ -1,6 +1,6 @@
 /** The wallet on a chain: it hands out addresses, finds its coins, pays, lives through reorganisations and restarts. */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createRegtestChain, type RegtestChain } from '../../src/adapters/chain/regtest.ts';
+import { createRegtestChain, type MineOptions, type RegtestChain } from '../../src/adapters/chain/regtest.ts';
 import { openMemoryStore } from '../../src/adapters/store/memory.ts';
 import { selectCoins } from '../../src/adapters/wallet/coin-selection.ts';
 import { createHdKeys } from '../../src/adapters/wallet/hd-keys.ts';
@@ -48,8 +48,8 @@ async function receive(value: bigint): Promise<void> {
   await mine();
 }
 
-async function mine(...args: Parameters<RegtestChain['mineBlocks']> | []): Promise<void> {
-  chain.mineBlocks(...(args.length === 0 ? ([1] as const) : args));
+async function mine(count = 1, options?: MineOptions): Promise<void> {
+  chain.mineBlocks(count, options);
   await chain.settled();
 }
 
@@ -154,6 +154,12 @@ describe('a payment', () => {
     expect(refused).toBeInstanceOf(WalletRefusal);
     expect((refused as WalletRefusal).message).toBe('insufficient_funds: amount_sat 60000, confirmed_sat 50000, pending_sat 0, feerate_per_kw 1500');
     expect(await events()).toEqual(before);
+  });
+
+  it('of dust, or of more than there is money, is refused', async () => {
+    await receive(50_000n);
+    await expect(wallet.fund({ ...request, amount_sat: sat(329) })).rejects.toThrow('amount_below_dust: amount_sat 329, dust_limit_sat 330');
+    await expect(wallet.fund({ ...request, amount_sat: sat(2n ** 63n) })).rejects.toThrow(/insufficient_funds/);
   });
 
   it('that will not be sent gives its coins back', async () => {

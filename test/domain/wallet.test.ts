@@ -28,7 +28,7 @@ const given = (...events: readonly WalletEvent[]) => {
     when: (command: WalletCommand) => {
       const decision = decide(command, state);
       return {
-        then: (...expected: readonly WalletEvent[]) => expect(decision).toEqual({ accepted: expected }),
+        yields: (...expected: readonly WalletEvent[]) => expect(decision).toEqual({ accepted: expected }),
         refused: (code: string, detail: object) => expect(decision).toMatchObject({ refused: { code, detail } }),
       };
     },
@@ -53,39 +53,39 @@ const paid = [...funded, issued('change', 0, 'change'), created(1)] as const;
 
 describe('addresses', () => {
   const ask = (index: number): WalletCommand => ({ type: 'IssueAddress', branch: 'receive', index, script_pubkey: script('receive', index), purpose: 'test' });
-  it('are issued one after the other', () => given(issued('receive', 0)).when(ask(1)).then(issued('receive', 1)));
+  it('are issued one after the other', () => given(issued('receive', 0)).when(ask(1)).yields(issued('receive', 1)));
   it('are issued once', () => given(issued('receive', 0)).when(ask(0)).refused('address_index_taken', { expected: 1, index: 0 }));
   it('leave no gap', () => given().when(ask(5)).refused('address_index_taken', { expected: 0, index: 5 }));
-  it('of the two branches do not disturb each other', () => given(issued('change', 0), issued('change', 1)).when(ask(0)).then(issued('receive', 0)));
+  it('of the two branches do not disturb each other', () => given(issued('change', 0), issued('change', 1)).when(ask(0)).yields(issued('receive', 0)));
 });
 
 describe('a block', () => {
-  it('with nothing of ours is no event', () => given(...funded).when(block(151)).then());
-  it('in a hundred is noted all the same', () => given(...funded).when(block(200)).then(scanned(200)));
-  it('brings coins', () => given(issued('receive', 0)).when(block(150, { received: [coin(1, 100_000)] })).then(scanned(150), received(1, 100_000, 150)));
-  it('seen twice changes nothing', () => given(...funded).when(block(150, { received: [coin(1, 100_000)] })).then());
-  it('takes coins', () => given(...funded).when(block(151, { spent: [{ txid: txid(1), output_index: 0, spending_txid: txid(9) }] })).then(scanned(151), spent(1, txid(9), 151)));
+  it('with nothing of ours is no event', () => given(...funded).when(block(151)).yields());
+  it('in a hundred is noted all the same', () => given(...funded).when(block(200)).yields(scanned(200)));
+  it('brings coins', () => given(issued('receive', 0)).when(block(150, { received: [coin(1, 100_000)] })).yields(scanned(150), received(1, 100_000, 150)));
+  it('seen twice changes nothing', () => given(...funded).when(block(150, { received: [coin(1, 100_000)] })).yields());
+  it('takes coins', () => given(...funded).when(block(151, { spent: [{ txid: txid(1), output_index: 0, spending_txid: txid(9) }] })).yields(scanned(151), spent(1, txid(9), 151)));
   it('may bring a coin and take it', () =>
     given(issued('receive', 0)).when(block(150, { received: [coin(1, 5000)], spent: [{ txid: txid(1), output_index: 0, spending_txid: txid(9) }] }))
-      .then(scanned(150), received(1, 5000, 150), spent(1, txid(9), 150)));
-  it("does not make a stranger's spend an event", () => given(...funded).when(block(151, { spent: [{ txid: txid(77), output_index: 0, spending_txid: txid(9) }] })).then());
+      .yields(scanned(150), received(1, 5000, 150), spent(1, txid(9), 150)));
+  it("does not make a stranger's spend an event", () => given(...funded).when(block(151, { spent: [{ txid: txid(77), output_index: 0, spending_txid: txid(9) }] })).yields());
   it('that stands where another stood rolls that one back first', () =>
     given(...funded).when({ ...block(150), block_hash: hash(666) })
-      .then({ type: 'WalletRolledBack', to_height: 149 }));
+      .yields({ type: 'WalletRolledBack', to_height: 149 }));
   it('confirms the change of a transaction of ours', () => {
     const change = { txid: txidOf(payment(1)), output_index: 1, value: sat(39_000), script_pubkey: script('change', 0), branch: 'change' as const, index: 0, coinbase: false };
     given(...paid).when(block(151, { received: [change], spent: [{ txid: txid(1), output_index: 0, spending_txid: txidOf(payment(1)) }] }))
-      .then(scanned(151), { type: 'CoinReceived', ...change, block_height: 151 }, spent(1, txidOf(payment(1)), 151));
+      .yields(scanned(151), { type: 'CoinReceived', ...change, block_height: 151 }, spent(1, txidOf(payment(1)), 151));
   });
   it('shows addresses of an older life of the seed, which are not issued again', () => {
     const old = { ...coin(3, 7000), index: 12, script_pubkey: script('receive', 12) };
     const found = issued('receive', 12, 'found on chain');
-    given(...funded).when(block(151, { received: [old] })).then(scanned(151), found, { type: 'CoinReceived', ...old, block_height: 151 });
+    given(...funded).when(block(151, { received: [old] })).yields(scanned(151), found, { type: 'CoinReceived', ...old, block_height: 151 });
     expect(stateOf(...funded, found).next).toEqual({ receive: 13, change: 0 });
   });
   it('that spends our coin otherwise ends the transaction that wanted it, and its children', () => {
     const child: WalletEvent = { ...created(2), txid: txid(50), inputs: [{ txid: txidOf(payment(1)), output_index: 1 }] };
-    given(...paid, child).when(block(151, { spent: [{ txid: txid(1), output_index: 0, spending_txid: txid(9) }] })).then(
+    given(...paid, child).when(block(151, { spent: [{ txid: txid(1), output_index: 0, spending_txid: txid(9) }] })).yields(
       scanned(151), spent(1, txid(9), 151),
       { type: 'TransactionAbandoned', txid: txid(50), reason: 'its parent was outrun' },
       { type: 'TransactionAbandoned', txid: txidOf(payment(1)), reason: `${txid(9)} spent its coin first` },
@@ -94,8 +94,8 @@ describe('a block', () => {
 });
 
 describe('a transaction', () => {
-  it('is created with its change address', () => given(...funded).when(create(1)).then(issued('change', 0, 'change'), created(1)));
-  it('is created once', () => given(...paid).when(create(1)).then());
+  it('is created with its change address', () => given(...funded).when(create(1)).yields(issued('change', 0, 'change'), created(1)));
+  it('is created once', () => given(...paid).when(create(1)).yields());
   it('cannot spend what is not there', () => given(...funded).when(create(2)).refused('coin_unavailable', { why: 'unknown' }));
   it('cannot spend what is spent', () => given(...funded, spent(1, txid(9), 151)).when(create(1)).refused('coin_unavailable', { why: `spent by ${txid(9)}` }));
   it('cannot spend what another keeps', () => {
@@ -105,11 +105,11 @@ describe('a transaction', () => {
   it('cannot spend a coinbase before its hundredth block', () => {
     const mined = [issued('receive', 0), received(1, 100_000, 101, { coinbase: true })] as const;
     given(...mined).when(create(1, 199)).refused('coin_unavailable', { why: 'immature until block 201' });
-    given(...mined).when(create(1, 200)).then(issued('change', 0, 'change'), created(1));
+    given(...mined).when(create(1, 200)).yields(issued('change', 0, 'change'), created(1));
   });
   it('that was never sent gives its coins back', () => {
     const abandoned: WalletEvent = { type: 'TransactionAbandoned', txid: txidOf(payment(1)), reason: 'the peer went away' };
-    given(...paid).when({ type: 'AbandonTransaction', txid: txidOf(payment(1)), reason: 'the peer went away' }).then(abandoned);
+    given(...paid).when({ type: 'AbandonTransaction', txid: txidOf(payment(1)), reason: 'the peer went away' }).yields(abandoned);
     expect(balanceOf(stateOf(...paid, abandoned), 200)).toMatchObject({ confirmed_sat: 100_000n, pending_sat: 0n, reserved_sat: 0n });
   });
   it('in a block cannot be abandoned', () =>
@@ -138,9 +138,9 @@ describe('the balance', () => {
 });
 
 describe('a reorganisation', () => {
-  it('of blocks that held nothing of ours is no event', () => given(...funded).when({ type: 'RollBack', to_height: 150 }).then());
+  it('of blocks that held nothing of ours is no event', () => given(...funded).when({ type: 'RollBack', to_height: 150 }).yields());
   it('takes coins away', () => {
-    given(...funded).when({ type: 'RollBack', to_height: 149 }).then({ type: 'WalletRolledBack', to_height: 149 });
+    given(...funded).when({ type: 'RollBack', to_height: 149 }).yields({ type: 'WalletRolledBack', to_height: 149 });
     const state = stateOf(...funded, { type: 'WalletRolledBack', to_height: 149 });
     expect([state.coins.size, state.scanned.length, state.next.receive]).toEqual([0, 0, 1]);
   });

@@ -19,13 +19,13 @@ const MEMORY_BLOCKS = 2016;
  * a slow follower reads the chain where it stands, so what came and went meanwhile it never hears of.
  */
 export function followBlocks(
-  chain: { height(): number; blockAt(height: number): Block | undefined },
+  chain: { readonly height: number; blockAt(height: number): Block | undefined },
   fromHeight: number,
   onEvent: (event: ChainEvent) => void | Promise<void>,
   onError: OnListenerError,
 ): Listener {
   const delivered = new Map<number, Hex32>();
-  for (let height = Math.max(0, fromHeight - MEMORY_BLOCKS); height < fromHeight && height <= chain.height(); height++) {
+  for (let height = Math.max(0, fromHeight - MEMORY_BLOCKS); height < fromHeight && height <= chain.height; height++) {
     delivered.set(height, chain.blockAt(height)!.block_hash);
   }
   let next = fromHeight;
@@ -47,7 +47,7 @@ export function followBlocks(
     return height;
   };
   const rolledBack = (agreed: number): ChainEvent => {
-    const height = Math.min(agreed, chain.height());
+    const height = Math.min(agreed, chain.height);
     next = height + 1;
     return { type: 'rolled_back', tip: { height, block_hash: chain.blockAt(height)!.block_hash } };
   };

@@ -3,8 +3,9 @@ import { weightOf } from '../../bolt/03-transactions/tx.ts';
 import { NETWORKS } from '../../bolt/networks.ts';
 import { type BlockHeight, type Hex, type Hex32, sat, type Sat } from '../../bolt/primitives.ts';
 import type { BroadcastResult, Chain, ChainTip, ConfirmedTransaction } from '../../domain/ports.ts';
-import { genesisBlock, type MadeBlock, makeBlock, medianTime, parseBlock } from './blocks.ts';
-import { type Coin, type CoinSet, coinsOf, connectCoins, disconnectCoins, outPointKey, type OutPointKey, type Undo } from './coins.ts';
+import { type MadeBlock, makeBlock } from './blocks.ts';
+import { type Coin, coinsOf, outPointKey, type OutPointKey } from './coins.ts';
+import { type BlockTransaction, ConfirmedChain } from './confirmed-chain.ts';
 import { FAUCET_SCRIPT, type FaucetPayment, payFromFaucet } from './faucet.ts';
 import { deliverQueue, followBlocks, type Listener, type OnListenerError } from './follow.ts';
 import { type Admission, Mempool, type MempoolEntry } from './mempool.ts';
@@ -70,8 +71,6 @@ export function createRegtestChain({ initial_blocks = 101, onListenerError = war
 
 const warn: OnListenerError = (error) => process.emitWarning(`a chain listener failed: ${error instanceof Error ? error.message : String(error)}`);
 
-type BlockTransaction = MadeBlock['transactions'][number];
-
 const BLOCK_SECONDS = 600;
 const MAX_TEMPLATE_WEIGHT = 3_996_000;
 const DEFAULT_FEERATE_PER_KW = 1000;
@@ -81,12 +80,8 @@ const MIN_FEERATE_PER_KW = 253;
 class Regtest implements RegtestChain {
   readonly network = NETWORKS['bitcoin-regtest'].name;
   readonly chain_hash = NETWORKS['bitcoin-regtest'].chain_hash;
-  readonly #blocks: MadeBlock[] = [genesisBlock()];
-  readonly #undo: Undo[] = [[]];
-  /** The genesis coinbase is no coin, as in Bitcoin. */
-  readonly #coins: CoinSet = new Map();
-  readonly #confirmed = new Map<Hex32, { readonly block_height: BlockHeight; readonly transaction_index: number }>();
-  readonly #mempool: Mempool;
+  readonly #blocks = new ConfirmedChain();
+  readonly #mempool = new Mempool(this.#blocks, createScriptVerifier());
   readonly #followers = new Set<Listener>();
   readonly #watchers = new Set<ReturnType<typeof deliverQueue<MempoolEntry>>>();
   readonly #onListenerError: OnListenerError;
@@ -95,23 +90,16 @@ class Regtest implements RegtestChain {
 
   constructor(onListenerError: OnListenerError) {
     this.#onListenerError = onListenerError;
-    const height = () => this.#height();
-    this.#mempool = new Mempool({
-      get height() { return height(); },
-      medianTimeAt: (at) => this.#medianTimeAt(at),
-      coin: (key) => this.#coins.get(key),
-      isConfirmed: (txid) => this.#confirmed.has(txid),
-    }, createScriptVerifier());
   }
 
   // The Chain port.
 
   async tip(): Promise<ChainTip> {
-    return this.#tip();
+    return this.#blocks.tip();
   }
 
   follow(fromHeight: BlockHeight, onEvent: Parameters<Chain['follow']>[1]): () => void {
-    const follower = followBlocks({ height: () => this.#height(), blockAt: (height) => this.#blocks[height] }, fromHeight, onEvent, this.#onListenerError);
+    const follower = followBlocks(this.#blocks, fromHeight, onEvent, this.#onListenerError);
     return start(this.#followers, follower);
   }
 
@@ -120,8 +108,7 @@ class Regtest implements RegtestChain {
   }
 
   async confirmedTransaction(txid: Hex32): Promise<ConfirmedTransaction | undefined> {
-    const place = this.#confirmed.get(txid);
-    return place && { txid, ...place, transaction: this.#blocks[place.block_height]!.transactions[place.transaction_index]!.transaction };
+    return this.#blocks.transaction(txid);
   }
 
   async unspentOutput({ txid, index }: Parameters<Chain['unspentOutput']>[0]): ReturnType<Chain['unspentOutput']> {
@@ -166,20 +153,20 @@ class Regtest implements RegtestChain {
   }
 
   reorg(depth: number, { drop = [] }: { readonly drop?: readonly Hex32[] } = {}): ChainTip {
-    if (depth < 1 || depth > this.#height()) throw new RegtestError('reorg_too_deep', `depth ${depth}, the chain has ${this.#height()} blocks`);
+    if (depth < 1 || depth > this.#blocks.height) throw new RegtestError('reorg_too_deep', `depth ${depth}, the chain has ${this.#blocks.height} blocks`);
     // Judged again from the start: a parent that came off a block stands before its children then.
     const again: BlockTransaction[] = [...this.#mempool.entries()];
-    for (let i = 0; i < depth; i++) again.unshift(...this.#disconnectTip());
+    for (let i = 0; i < depth; i++) again.unshift(...this.#blocks.disconnect());
     this.#mempool.clear();
     for (const { txid, transaction } of again) if (!drop.includes(txid)) this.#mempool.admit(transaction, 'reorg');
     for (const follower of this.#followers) follower.wake();
-    return this.#tip();
+    return this.#blocks.tip();
   }
 
   invalidate(txid: Hex32): ChainTip {
-    const place = this.#confirmed.get(txid);
+    const place = this.#blocks.transaction(txid);
     if (place === undefined) throw new RegtestError('not_confirmed', `no block holds ${txid}`);
-    return this.reorg(this.#height() - place.block_height + 1, { drop: [txid] });
+    return this.reorg(this.#blocks.height - place.block_height + 1, { drop: [txid] });
   }
 
   mempool(): readonly MempoolEntry[] {
@@ -187,7 +174,7 @@ class Regtest implements RegtestChain {
   }
 
   blockAt(height: BlockHeight): MadeBlock | undefined {
-    return this.#blocks[height];
+    return this.#blocks.blockAt(height);
   }
 
   setFeerate(feerate_per_kw: number): void {
@@ -201,22 +188,9 @@ class Regtest implements RegtestChain {
     }
   }
 
-  #height(): BlockHeight {
-    return this.#blocks.length - 1;
-  }
-
-  #tip(): ChainTip {
-    const { height, block_hash } = this.#blocks.at(-1)!;
-    return { height, block_hash };
-  }
-
   /** Changes whenever a listener made something new happen. */
   #state(): string {
-    return `${this.#tip().block_hash} ${this.#mempool.entries().map(({ txid }) => txid).join()}`;
-  }
-
-  #medianTimeAt(height: BlockHeight): number {
-    return medianTime(this.#blocks.slice(Math.max(0, height - 10), height + 1).map(({ time }) => time));
+    return `${this.#blocks.tip().block_hash} ${this.#mempool.entries().map(({ txid }) => txid).join()}`;
   }
 
   #announce(admission: Admission): void {
@@ -229,40 +203,24 @@ class Regtest implements RegtestChain {
   }
 
   #mineBlock(coinbase_script: Hex, include: (entry: MempoolEntry) => boolean, time?: number): MadeBlock {
-    const previous = this.#blocks.at(-1)!;
+    const previous = this.#blocks.newest();
     const entries = template(this.#mempool.entries(), include);
     const block = makeBlock({
       previous, coinbase_script,
-      time: Math.max(time ?? previous.time + BLOCK_SECONDS, this.#medianTimeAt(previous.height) + 1),
+      time: Math.max(time ?? previous.time + BLOCK_SECONDS, this.#blocks.medianTimeAt(previous.height) + 1),
       fees: sat(entries.reduce((sum, { fee }) => sum + fee, 0n)),
       transactions: entries.map(({ txid, transaction }) => ({ txid, transaction })),
       extra_nonce: this.#blocksMade++,
     });
-    this.#connect(block);
+    this.#mempool.confirmed(this.#blocks.connect(block));
     return block;
-  }
-
-  #connect(block: MadeBlock): void {
-    const transactions = parseBlock(block);
-    this.#undo.push(connectCoins(this.#coins, transactions, block.height));
-    this.#blocks.push(block);
-    for (const [transaction_index, { txid }] of transactions.entries()) this.#confirmed.set(txid, { block_height: block.height, transaction_index });
-    this.#mempool.confirmed(transactions);
-  }
-
-  /** Answers the block's transactions without its coinbase, which dies with it. */
-  #disconnectTip(): readonly BlockTransaction[] {
-    const block = this.#blocks.pop()!;
-    disconnectCoins(this.#coins, parseBlock(block), this.#undo.pop()!);
-    for (const { txid } of block.transactions) this.#confirmed.delete(txid);
-    return block.transactions.slice(1);
   }
 
   /** Mature coins of the chain first, then the change of payments that wait. */
   *#faucetCoins(): Iterable<readonly [OutPointKey, Coin]> {
     const spendable = ([key, { script_pubkey, coinbase, block_height }]: readonly [OutPointKey, Coin]) =>
-      script_pubkey === FAUCET_SCRIPT && !this.#mempool.isSpent(key) && (!coinbase || this.#height() + 1 - block_height! >= COINBASE_MATURITY);
-    for (const coin of this.#coins) if (spendable(coin)) yield coin;
+      script_pubkey === FAUCET_SCRIPT && !this.#mempool.isSpent(key) && (!coinbase || this.#blocks.height + 1 - block_height! >= COINBASE_MATURITY);
+    for (const coin of this.#blocks.coins()) if (spendable(coin)) yield coin;
     for (const { tx } of this.#mempool.entries()) yield* coinsOf(tx, undefined).filter(spendable);
   }
 }

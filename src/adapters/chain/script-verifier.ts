@@ -1,5 +1,7 @@
 /** Runs the scripts of a transaction's inputs (BIPs 16, 65, 66, 112, 141, 143, 147, 341, 342) with bitcore-lib's interpreter. */
+import type { Transaction } from 'bitcore-lib';
 import type { ParsedTx } from '../../bolt/03-transactions/tx-parse.ts';
+import type { Witness } from '../../bolt/03-transactions/tx.ts';
 import { hash256 } from '../../bolt/crypto.ts';
 import { fromHex, type Hex, type Sat, toHex } from '../../bolt/primitives.ts';
 import { bitcore } from './bitcore.ts';
@@ -35,28 +37,33 @@ export function createScriptVerifier(): ScriptVerifier {
   };
 }
 
-function judge(raw: Hex, tx: ParsedTx, spent: readonly SpentOutput[]): ScriptVerdict {
-  for (const input of tx.inputs.keys()) {
-    const error = run(raw, tx, spent, input, standardFlags());
-    if (error !== undefined) return { ok: false, input, error, mandatory: run(raw, tx, spent, input, mandatoryFlags()) !== undefined };
+function judge(raw: Hex, { witnesses }: ParsedTx, spent: readonly SpentOutput[]): ScriptVerdict {
+  const tx = withSpentOutputs(new (bitcore().Transaction)(raw), spent);
+  for (const [input, output] of spent.entries()) {
+    const run = (flags: number) => runInput(tx, input, output, witnesses[input] ?? [], flags);
+    const error = run(standardFlags());
+    if (error !== undefined) return { ok: false, input, error, mandatory: run(mandatoryFlags()) !== undefined };
   }
   return { ok: true };
 }
 
+/** Taproot's digest commits to every output that the transaction spends. */
+function withSpentOutputs(tx: Transaction, spent: readonly SpentOutput[]): Transaction {
+  const { Script, Transaction: { Output } } = bitcore();
+  for (const [i, { value, script_pubkey }] of spent.entries()) {
+    tx.inputs[i]!.output = new Output({ script: new Script(script_pubkey), satoshis: Number(value) });
+  }
+  return tx;
+}
+
 /** Answers the interpreter's error, or undefined if the script agrees. */
-function run(raw: Hex, { witnesses }: ParsedTx, spent: readonly SpentOutput[], input: number, flags: number): string | undefined {
-  const { Script, Transaction } = bitcore();
+function runInput(tx: Transaction, input: number, { value, script_pubkey }: SpentOutput, witness: Witness, flags: number): string | undefined {
+  const { Script } = bitcore();
+  const interpreter = new Script.Interpreter();
   try {
-    const tx = new Transaction(raw);
-    // Taproot's digest commits to every output that the transaction spends.
-    spent.forEach(({ value, script_pubkey }, i) => {
-      tx.inputs[i]!.output = new Transaction.Output({ script: new Script(script_pubkey), satoshis: Number(value) });
-    });
-    const interpreter = new Script.Interpreter();
     // The interpreter consumes the stack that it is given: each run gets its own.
-    const witness = (witnesses[input] ?? []).map((item) => Buffer.from(item, 'hex'));
-    const { value, script_pubkey } = spent[input]!;
-    const agreed = interpreter.verify(tx.inputs[input]!.script, new Script(script_pubkey), tx, input, flags, witness, Number(value));
+    const stack = witness.map((item) => Buffer.from(item, 'hex'));
+    const agreed = interpreter.verify(tx.inputs[input]!.script, new Script(script_pubkey), tx, input, flags, stack, Number(value));
     return agreed ? undefined : interpreter.errstr || 'SCRIPT_ERR_UNKNOWN';
   } catch (error) {
     // The library throws on some malformed numbers and keys, where Bitcoin Core fails the script.

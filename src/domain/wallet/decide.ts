@@ -50,10 +50,10 @@ export interface RollBack {
   readonly to_height: BlockHeight;
 }
 
-/** Nobody can pay: the gathering shell found no coins for it. Refused here, so that callers hear it as any other refusal. */
+/** No transaction could be made of what was asked. Refused here, so that callers hear it as any other refusal. */
 export interface RefuseTransaction {
   readonly type: 'RefuseTransaction';
-  readonly code: 'insufficient_funds';
+  readonly code: 'insufficient_funds' | 'amount_below_dust';
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
