@@ -18,21 +18,21 @@ export interface StreamFamily<S, C, E extends Event, I> {
   gather(intent: I, state: S, stream: StreamId): Gathered<C> | Promise<Gathered<C>>;
 }
 
-/** Called after events are durable, before the caller hears of it. */
-export type AppendListener<S, E extends Event> = (stream: StreamId, events: readonly E[], state: S) => void;
+/** Called when a stream's state is known anew: its events are durable. May be called twice with the same. */
+export type ChangeListener<S> = (stream: StreamId, state: S) => void;
 
 export interface ExecuteOptions {
   /** The caller has just drawn the command_id: no event can bear it yet, and the stream is probably new. Spares one read. */
   readonly fresh?: boolean;
 }
 
-export interface Executor<S, E extends Event, I> {
+export interface Executor<S, I> {
   /** Idempotent by command_id. Turns of one stream follow the order of the calls. Rejects only when the store failed, or with a bug. */
   execute(stream: StreamId, intent: I, cause: Cause, options?: ExecuteOptions): Promise<Outcome>;
   /** The state after the turns asked for so far. */
   state(stream: StreamId): Promise<S>;
   /** Answers how to stop. */
-  onAppended(listener: AppendListener<S, E>): () => void;
+  onChanged(listener: ChangeListener<S>): () => void;
 }
 
 export interface ExecutorOptions {
@@ -59,9 +59,9 @@ const CACHED = 10_000;
 /** A conflict means that someone else wrote to the stream; so often in a row it is no accident. */
 const MAX_TRIES = 8;
 
-export function createExecutor<S, C, E extends Event, I>(family: StreamFamily<S, C, E, I>, { store, cached = CACHED }: ExecutorOptions): Executor<S, E, I> {
+export function createExecutor<S, C, E extends Event, I>(family: StreamFamily<S, C, E, I>, { store, cached = CACHED }: ExecutorOptions): Executor<S, I> {
   const slots = new Map<StreamId, Slot<S>>();
-  const listeners = new Set<AppendListener<S, E>>();
+  const listeners = new Set<ChangeListener<S>>();
   const { decider } = family;
   const unread = (): Loaded<S> => ({ state: decider.initial, revision: 'none', seen: new Set() });
 
@@ -73,8 +73,12 @@ export function createExecutor<S, C, E extends Event, I>(family: StreamFamily<S,
       revision = envelope.revision;
       seen.add(envelope.causation_id);
     }
+    // What a lost answer or another writer left behind is news all the same.
+    tell(stream, state);
     return { state, revision, seen };
   }
+
+  const tell = (stream: StreamId, state: S): void => listeners.forEach((listener) => listener(stream, state));
 
   async function turn(slot: Slot<S>, stream: StreamId, intent: I, cause: Cause): Promise<Outcome> {
     for (let tries = 1; ; tries++) {
@@ -103,7 +107,7 @@ export function createExecutor<S, C, E extends Event, I>(family: StreamFamily<S,
     const after = events.reduce((current, event) => decider.evolve(current, event), state);
     seen.add(cause.command_id);
     slot.loaded = { state: after, revision: written, seen };
-    for (const listener of listeners) listener(stream, events, after);
+    tell(stream, after);
     return { accepted: events.length };
   }
 
@@ -139,7 +143,7 @@ export function createExecutor<S, C, E extends Event, I>(family: StreamFamily<S,
   return {
     execute: (stream, intent, cause, { fresh = false } = {}) => enqueue(stream, fresh, (slot) => turn(slot, stream, intent, cause)),
     state: (stream) => enqueue(stream, false, async (slot) => (slot.loaded ??= await load(stream)).state),
-    onAppended(listener) {
+    onChanged(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },

@@ -57,7 +57,7 @@ export const defaultFeeLimit = (amount_msat: Msat): Msat => {
 
 export function createPayments({ quiet, entropy }: PaymentsOptions): Payments {
   const waiting = new Map<StreamId, (() => void)[]>();
-  quiet.payments.onAppended((stream, _events, state) => {
+  quiet.payments.onChanged((stream, state) => {
     if (!hasEnded(state)) return;
     for (const tell of waiting.get(stream) ?? []) tell();
     waiting.delete(stream);

@@ -10,9 +10,6 @@ import type { Signer } from '../domain/ports.ts';
 import { relayDecider } from '../domain/relay/decide.ts';
 import type { ForwardingPolicy, OutgoingChannel, RelayCommand } from '../domain/relay/commands.ts';
 import type { RelayState } from '../domain/relay/state.ts';
-import type { InvoiceEvent } from '../events/invoice.ts';
-import type { PaymentEvent } from '../events/payment.ts';
-import type { RelayEvent } from '../events/relay.ts';
 import type { Cause, EventStore, StreamId } from '../events/store.ts';
 import type { Outcome } from './dispatch.ts';
 import { createExecutor, type Executor, type Gathered } from './execute.ts';
@@ -34,9 +31,9 @@ export interface QuietWorld extends Omit<PaymentWorld, 'store' | 'signer' | 'rea
 export interface QuietStreams {
   /** For dispatch: by the stream's name. */
   readonly execute: (stream: StreamId, intent: QuietIntent, cause: Cause) => Promise<Outcome>;
-  readonly payments: Executor<PaymentState, PaymentEvent, PaymentIntent>;
-  readonly invoices: Executor<InvoiceState, InvoiceEvent, InvoiceIntent>;
-  readonly relays: Executor<RelayState, RelayEvent, RelayIntent>;
+  readonly payments: Executor<PaymentState, PaymentIntent>;
+  readonly invoices: Executor<InvoiceState, InvoiceIntent>;
+  readonly relays: Executor<RelayState, RelayIntent>;
   /** Throws InvoiceError. */
   readonly readInvoice: (bolt11: string) => Invoice;
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { failureCode, type FailureName } from '../../src/bolt/04-onion-routing/failure-codes.ts';
 import type { AttemptOutcome, PaymentCommand, Plan } from '../../src/domain/payment/commands.ts';
 import { paymentDecider } from '../../src/domain/payment/decide.ts';
+import type { PaymentEvent } from '../../src/events/payment.ts';
 import type { PaymentState } from '../../src/domain/payment/state.ts';
 import { given } from '../support/story.ts';
 import { amount, hash, nodeOf, paymentHashOf, preimageOf, scid } from '../support/words.ts';
@@ -31,9 +32,9 @@ const routeOver = (via: string, fee = 100): Plan => ({
     { short_channel_id: scid('2x1x0'), node_id: nodeOf('carol'), amount_msat: amount(100_000), cltv_expiry: 118 },
   ],
 });
-const plannedOver = (attempt: number, via: string, fee = 100) => {
+const plannedOver = (attempt: number, via: string, fee = 100): PaymentEvent => {
   const { kind: _, hops, ...plan } = routeOver(via, fee) as Extract<Plan, { kind: 'route' }>;
-  return { type: 'AttemptPlanned', attempt, payment_hash, amount_msat: amount(100_000 + fee), fee_msat: amount(fee), cltv_expiry: 158, hops: [...hops], ...plan } as const;
+  return { type: 'AttemptPlanned', attempt, payment_hash, amount_msat: amount(100_000 + fee), fee_msat: amount(fee), cltv_expiry: 158, hops: [...hops], ...plan };
 };
 const noRoute: Plan = { kind: 'none', reason: 'no way' };
 
@@ -151,7 +152,7 @@ describe('a failed attempt', () => {
 
 describe('what a failure teaches', () => {
   const excludedBy = (outcome: AttemptOutcome) => {
-    const facts = [started, plannedOver(0, 'bob')] as const;
+    const facts: readonly PaymentEvent[] = [started, plannedOver(0, 'bob')];
     const { events } = given(paymentDecider, ...facts).when(resolve(0, outcome, noRoute));
     const state = [...facts, ...events].reduce(paymentDecider.evolve, paymentDecider.initial) as Exclude<PaymentState, { phase: 'none' }>;
     return { channels: [...state.excluded.channels], nodes: [...state.excluded.nodes] };

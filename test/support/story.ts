@@ -27,6 +27,7 @@ export function given<S, C, E extends { readonly type: string }>(decider: Decide
       const goOn = () => given(decider, ...facts, ...events);
       return {
         events,
+        // oxlint-disable-next-line no-thenable -- nobody awaits a story
         then(...expected) {
           expect(decision).toEqual({ accepted: expected });
           return goOn();
