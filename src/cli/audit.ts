@@ -1,6 +1,7 @@
 /** `fulgurite audit PATH`: believes nothing, derives everything again, and says where the first thing is wrong. */
 import { chooseCryptoBackend } from '../bolt/crypto-native.ts';
 import { auditLog, type AuditFailure, type AuditReport } from '../projections/audit.ts';
+import { comparePeers, type PeerComparison } from '../projections/audit/peers.ts';
 import { summarize } from '../projections/audit/summary.ts';
 import { createProgress, grouped, painter, printLine, table, toJson, type Io } from './output.ts';
 import { chooseNode, openSources, type LogSource } from './sources.ts';
@@ -18,13 +19,15 @@ export async function auditCommand({ path, node, replayOnly = false, json = fals
   await chooseCryptoBackend();
   const sources = openSources(path);
   try {
+    const peers = comparePeers();
     const audits: { log: string; file: string; report: AuditReport }[] = [];
     for (const source of chooseNode(sources, node)) {
-      const report = await auditSource(source, !replayOnly, io);
+      const report = await auditSource(source, !replayOnly, peers, io);
       audits.push({ log: source.name, file: source.file, report });
       if (!json) for (const line of describeReport(source, report, painter(io.stdout))) await printLine(io.stdout, line);
     }
-    const summary = summarize(audits);
+    const summary = summarize(audits, peers);
+    if (!json && summary.messages_compared > 0) await printLine(io.stdout, `${grouped(summary.messages_compared)} messages are in the logs of both ends of a channel, and agree`);
     if (json) await printLine(io.stdout, toJson({ ...summary, audits: audits.map(({ report, ...place }) => ({ ...place, ...report })) }, 2));
     for (const failure of summary.failures) await printLine(io.stderr, `${failure.log}: ${describeFailure(failure)}`);
     return summary.ok ? 0 : 1;
@@ -33,7 +36,7 @@ export async function auditCommand({ path, node, replayOnly = false, json = fals
   }
 }
 
-async function auditSource(source: LogSource, cryptography: boolean, { stderr }: Io): Promise<AuditReport> {
+async function auditSource(source: LogSource, cryptography: boolean, peers: PeerComparison, { stderr }: Io): Promise<AuditReport> {
   const progress = createProgress(stderr, `auditing ${source.name}, events`);
   try {
     return await auditLog({
@@ -41,6 +44,7 @@ async function auditSource(source: LogSource, cryptography: boolean, { stderr }:
       checkpoints: source.checkpoints,
       cryptography,
       progressEvery: 100,
+      onEvent: (envelope) => peers.take(source.name, envelope),
       onProgress: ({ events }) => progress.at(events, source.size),
     });
   } finally {

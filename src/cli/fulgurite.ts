@@ -13,6 +13,7 @@ const PATH = 'a data folder, one node\'s folder, a database or an exported bundl
 
 /** Runs one command; never throws for what a person did. Answers the exit code. */
 export async function main(argv: readonly string[], io: Io = process): Promise<number> {
+  if (io === process) process.stdout.on('error', endWithReader);
   let exitCode = 0;
   const program = createProgram(io, async (run) => {
     exitCode = await run();
@@ -25,12 +26,16 @@ export async function main(argv: readonly string[], io: Io = process): Promise<n
   }
 }
 
+/** The reader went away, as `head` does: nothing is left to say. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+}
+
 /** One sentence on standard error; with --json the same as an object, for programs that read it. */
 function explain(error: unknown, json: boolean, io: Io): number {
   // Commander has said its own on standard error; help and version end in its 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  // The reader went away, as `head` does.
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
   const { code, message } = describe(error);
   io.stderr.write(json ? `${toJson({ error: { code, message } })}\n` : `${painter(io.stderr)('red', 'error')}: ${message} (${code})\n`);
   return error instanceof WrongUsage ? 2 : 1;

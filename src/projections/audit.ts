@@ -1,15 +1,18 @@
 /** The auditor: a log read from its first byte, with nothing believed. Needs no seed, no network, no store; runs in a browser. */
 import { isEstablished } from '../domain/channel/state.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
+import type { GossipEvent } from '../events/gossip.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
-import { decodeEvent } from '../events/registry.ts';
+import { decodeEvent, type Event } from '../events/registry.ts';
 import type { BundleHeader } from '../events/bundle.ts';
 import { StoreError, type StreamId } from '../events/store.ts';
 import type { StoredEntry } from '../events/verify.ts';
 import { auditChannel, type ChannelAudit } from './audit/channel.ts';
 import { watchIntegrity, type ReadEntry } from './audit/integrity.ts';
 import { CheckFailed, emptyTally, mustEqual, type AuditFailure, type AuditReport, type Tally } from './audit/report.ts';
+import { auditGossip } from './audit/gossip.ts';
 import { auditStories } from './audit/stories.ts';
+import { auditWallet } from './audit/wallet.ts';
 import { msatDifference } from './channels.ts';
 import { isChannelStream } from './streams.ts';
 
@@ -35,6 +38,8 @@ export interface AuditOptions {
   /** Called every `progressEvery` events (1000). */
   readonly onProgress?: (progress: AuditProgress) => void;
   readonly progressEvery?: number;
+  /** Hears each event that could be read: for comparisons between logs. */
+  readonly onEvent?: (envelope: EventEnvelope) => void;
 }
 
 /**
@@ -65,10 +70,12 @@ interface RunningAudit {
   finish(): AuditReport;
 }
 
-function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): RunningAudit {
+function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOptions): RunningAudit {
   const tally = emptyTally();
   const integrity = watchIntegrity(checkpoints);
   const stories = auditStories(tally);
+  const wallet = auditWallet(tally, cryptography);
+  const gossip = auditGossip(tally);
   const streams = new Set<StreamId>();
   const channels = new Map<StreamId, ChannelAudit>();
   const broken = new Map<StreamId, AuditFailure>();
@@ -78,13 +85,20 @@ function startAudit({ checkpoints = [], cryptography = true }: AuditOptions): Ru
 
   function replay(envelope: EventEnvelope): void {
     const { stream, event } = envelope;
+    onEvent?.(envelope);
     if (event.type === 'NodeInitialized') {
       node = { node_id: event.node_id, alias: event.alias };
       judge(envelope, () => header && checkHeader(header, event));
     }
     // What follows a stream's first failure means nothing there, but other streams still refer to it.
-    if (!broken.has(stream)) judge(envelope, () => isChannelStream(stream) && channelOf(stream).take(event as ChannelEvent));
+    if (!broken.has(stream)) judge(envelope, () => replayStream(stream, event));
     judge(envelope, () => stories.take(envelope));
+    judge(envelope, () => wallet.take(event));
+  }
+
+  function replayStream(stream: StreamId, event: Event): void {
+    if (isChannelStream(stream)) channelOf(stream).take(event as ChannelEvent);
+    if (cryptography && stream === 'gossip') gossip.take(event as GossipEvent);
   }
 
   function judge(place: Pick<EventEnvelope, 'stream' | 'revision' | 'position'>, check: () => unknown): void {

@@ -94,10 +94,16 @@ function fieldsOf(event: ChannelEvent): Record<string, string> {
 const textOf = (value: unknown): string =>
   typeof value === 'object' ? JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner)) : String(value);
 
-const LONGEST_SHOWN = 20;
+const SHOWN_DIGITS = 16;
+const LONG_HEX = /[0-9a-f]{32,}/g;
+/** A list of signatures is known by its length. */
+const LONG_LIST = /^\["[0-9a-f]{32,}"(,"[0-9a-f]{32,}")*\]$/;
 
 /** Keys, hashes and signatures are known by their first digits. */
-const shorten = (value: string): string => (/^[0-9a-f]{32,}$/.test(value) ? `${value.slice(0, LONGEST_SHOWN - 4)}...` : value);
+function shorten(value: string): string {
+  if (LONG_LIST.test(value)) return `(${value.split(',').length})`;
+  return value.replaceAll(LONG_HEX, (hex) => `${hex.slice(0, SHOWN_DIGITS)}...`);
+}
 
 function figures(state: ChannelState): ChannelFigures | undefined {
   if (!isEstablished(state)) return undefined;

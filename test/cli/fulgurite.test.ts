@@ -55,6 +55,7 @@ describe('fulgurite audit', () => {
     const report = JSON.parse(out);
     expect(code).toBe(0);
     expect(report).toMatchObject({ ok: true, logs: 2, msat_difference: '0', failures: [] });
+    expect(report.messages_compared).toBeGreaterThan(10);
     expect(report.audits.map((audit: { log: string }) => audit.log)).toEqual(['alice', 'bob']);
     expect(report.commitments_verified).toBe(report.audits[0].commitments_verified + report.audits[1].commitments_verified);
   });
@@ -131,6 +132,24 @@ describe('a data folder that was tampered with', () => {
     expect(code).toBe(1);
     expect(err).toContain(`stream ${victim!.stream} revision ${victim!.revision} (position ${victim!.position}): wrong_signature`);
     expect(err).toContain('checkpoint');
+  });
+
+  it('a limit that no signature covers changed: exit 1, and both logs\' places, where both are there', async () => {
+    const copy = tampered((db, rows) => {
+      let previous_hash: Hex32 = ZERO_HASH;
+      for (const row of rows.filter(({ stream }) => stream === pair.alice.stream)) {
+        const entry = readEntry(row.entry);
+        const data = entry.type === 'OpenChannelSent' ? { ...(entry.data as object), htlc_minimum_msat: '7' } : entry.data;
+        const text = canonicalEntry({ ...entry, previous_hash, data });
+        previous_hash = digestEntry(text).hash;
+        update(db, { ...row, entry: text, hash: previous_hash });
+      }
+    });
+    cpSync(join(data, 'bob'), join(copy, 'bob'), { recursive: true });
+    const { code, err } = await run('audit', copy);
+    expect(code).toBe(1);
+    expect(err).toContain(`bob: stream ${pair.bob.stream} revision 0`);
+    expect(err).toContain(`peers_disagree: htlc_minimum_msat of open_channel: expected 7 as in the log of alice (stream ${pair.alice.stream} revision 0), got 1`);
   });
 
   it('a file of garbage: a sentence, not a crash', async () => {

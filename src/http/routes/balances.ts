@@ -13,7 +13,7 @@ const balanceSchema = z
   .object({
     node: z.string(),
     channels: z.array(z.object({ stream: z.string(), peer_id: z.string().optional(), short_channel_id: z.string().optional(), phase: z.string(), capacity_sat: amount, ...parts })),
-    wallet: z.object({ confirmed_sat: amount, pending_sat: amount, reserved_sat: amount, total_sat: amount }),
+    wallet: z.object({ confirmed_sat: amount, pending_sat: amount, reserved_sat: amount, immature_sat: amount, total_sat: amount }),
     totals: z.object({ capacity_sat: amount, ...parts, wallet_sat: amount, owned_msat: amount }).meta({ description: 'owned_msat: local + offered + to_sweep + wallet' }),
   })
   .meta({ id: 'BalanceSheet' });

@@ -1,7 +1,7 @@
 /** What ties streams together: payments, invoices and relays agree with the channels' HTLCs, and nothing is paid out that was not paid in. */
 import { crypto } from '../../bolt/crypto.ts';
 import { fromHex, type Hex32, type Msat } from '../../bolt/primitives.ts';
-import type { UpdateEvent } from '../../events/channel/updates.ts';
+import type { Origin, UpdateEvent } from '../../events/channel/updates.ts';
 import type { EventEnvelope } from '../../events/envelope.ts';
 import type { InvoiceEvent } from '../../events/invoice.ts';
 import type { PaymentEvent } from '../../events/payment.ts';
@@ -55,6 +55,11 @@ export function auditStories(tally: Tally): StoryAudit {
   const rules: { readonly [T in Event['type']]?: (event: Extract<Event, { type: T }>, stream: StreamId) => void } = {
     IncomingHtlcCommitted: (event, stream) => void incoming.set(htlcKey(stream, event.htlc_id), event),
     UpdateAddHtlcSent: (event) => checkOffer(event, payments, relays),
+    HtlcOfferDeclined: (event) => {
+      const asked = askedBy(event.origin, payments, relays);
+      mustEqual('offer_amount', 'amount of the declined offer, msat', asked.amount_msat, event.amount_msat);
+      mustEqual('offer_hash', 'payment_hash of the declined offer', asked.payment_hash, event.payment_hash);
+    },
     UpdateFailHtlcSent: (event, stream) => refund(htlcKey(stream, event.id)),
     UpdateFailMalformedHtlcSent: (event, stream) => refund(htlcKey(stream, event.id)),
     UpdateFulfillHtlcSent: (event, stream) => void incoming.delete(htlcKey(stream, event.id)),
@@ -82,6 +87,11 @@ export function auditStories(tally: Tally): StoryAudit {
       checkIncoming(incoming, event.channel, event.htlc_id, { amount_msat: event.amount_msat, payment_hash: story.payment_hash });
       story.accepted.set(htlcKey(event.channel, event.htlc_id), event.amount_msat);
     },
+    InvoiceHtlcRefused: (event, stream) => {
+      // What was accepted before was checked then; a refusal may also be of an invoice that is not there.
+      const said = { amount_msat: event.amount_msat, payment_hash: invoices.get(stream)?.payment_hash };
+      if (!invoices.get(stream)?.accepted.has(htlcKey(event.channel, event.htlc_id))) checkIncoming(incoming, event.channel, event.htlc_id, said);
+    },
     InvoiceSettled: (event, stream) => checkSettled(known(invoices, stream, 'invoice'), event),
 
     RelayStarted: (event, stream) => {
@@ -90,8 +100,12 @@ export function auditStories(tally: Tally): StoryAudit {
       relays.set(stream, story);
       relayByIncoming.set(htlcKey(event.incoming.channel, event.incoming.htlc_id), story);
     },
+    RelayRefused: (event) => checkHalf(event.incoming, event.payment_hash, incoming),
+    RelayFailed: (event, stream) => sameHalf(known(relays, stream, 'relay').started.incoming, event.incoming),
     RelayFulfilled: (event, stream) => {
-      mustHash(known(relays, stream, 'relay').started.payment_hash, event.payment_preimage);
+      const { payment_hash, incoming: half } = known(relays, stream, 'relay').started;
+      mustHash(payment_hash, event.payment_preimage);
+      sameHalf(half, event.incoming);
       tally.relays_verified += 1;
     },
   };
@@ -120,11 +134,15 @@ function payOut(story: RelayStory): void {
 
 /** An HTLC we offer is the one that a payment or a relay asked for. */
 function checkOffer(event: UpdateOf<'UpdateAddHtlcSent'>, payments: ReadonlyMap<StreamId, PaymentStory>, relays: ReadonlyMap<StreamId, RelayStory>): void {
-  const asked = event.origin.kind === 'relay' ? relayed(known(relays, event.origin.relay, 'relay')) : planned(known(payments, event.origin.payment, 'payment'), event.origin.attempt);
+  const asked = askedBy(event.origin, payments, relays);
   mustEqual('offer_amount', `amount of offered HTLC ${event.id}, msat`, asked.amount_msat, event.amount_msat);
   mustEqual('offer_hash', `payment_hash of offered HTLC ${event.id}`, asked.payment_hash, event.payment_hash);
   mustEqual('offer_expiry', `cltv_expiry of offered HTLC ${event.id}`, asked.cltv_expiry, event.cltv_expiry);
   mustEqual('offer_onion', `onion of offered HTLC ${event.id}`, asked.onion_hash, event.onion_hash);
+}
+
+function askedBy(origin: Origin, payments: ReadonlyMap<StreamId, PaymentStory>, relays: ReadonlyMap<StreamId, RelayStory>) {
+  return origin.kind === 'relay' ? relayed(known(relays, origin.relay, 'relay')) : planned(known(payments, origin.payment, 'payment'), origin.attempt);
 }
 
 const relayed = ({ started: { payment_hash, outgoing } }: RelayStory) => ({ ...outgoing, payment_hash });
@@ -137,6 +155,8 @@ function planned({ started, attempts }: PaymentStory, attempt: number) {
 function planAttempt(story: PaymentStory, event: PaymentOf<'AttemptPlanned'>): void {
   const arrives = event.hops.at(-1)!.amount_msat;
   mustEqual('attempt_hash', `payment_hash of attempt ${event.attempt}`, story.started.payment_hash, event.payment_hash);
+  if (event.fee_msat > story.started.fee_limit_msat) throw new CheckFailed('fee_limit', `fee of attempt ${event.attempt}, msat`, `at most ${story.started.fee_limit_msat}`, event.fee_msat);
+  mustEqual('attempt_amount', `amount of attempt ${event.attempt} at its first hop, msat`, event.hops[0]!.amount_msat, event.amount_msat);
   mustEqual('attempt_fee', `fee of attempt ${event.attempt}, msat`, event.amount_msat - arrives, event.fee_msat as bigint);
   story.attempts.set(event.attempt, event);
 }
@@ -159,13 +179,24 @@ function checkSettled({ payment_hash, accepted }: InvoiceStory, event: InvoiceOf
 
 /** A relay forwards an HTLC that is committed, for less than it brings. */
 function checkRelay({ payment_hash, incoming: half, outgoing, fee_msat }: RelayOf<'RelayStarted'>, incoming: ReadonlyMap<string, IncomingHtlc>): void {
-  checkIncoming(incoming, half.channel, half.htlc_id, { amount_msat: half.amount_msat, payment_hash, cltv_expiry: half.cltv_expiry });
+  checkHalf(half, payment_hash, incoming);
   mustEqual('relay_fee', 'fee of the relay, msat', half.amount_msat - outgoing.amount_msat, fee_msat as bigint);
+}
+
+type Half = RelayOf<'RelayStarted'>['incoming'];
+
+const checkHalf = ({ channel, htlc_id, amount_msat, cltv_expiry }: Half, payment_hash: Hex32, incoming: ReadonlyMap<string, IncomingHtlc>): void =>
+  checkIncoming(incoming, channel, htlc_id, { amount_msat, payment_hash, cltv_expiry });
+
+/** The incoming half stays what it was when the relay began. */
+function sameHalf(before: Half, now: Half): void {
+  for (const [name, value] of Object.entries(before)) mustEqual(`relay_${name}`, `${name} of the relay's incoming half`, value, now[name as keyof Half]);
 }
 
 function checkIncoming(incoming: ReadonlyMap<string, IncomingHtlc>, channel: StreamId, htlc_id: bigint, said: Partial<IncomingHtlc>): void {
   const htlc = known(incoming, htlcKey(channel, htlc_id), 'committed incoming HTLC');
   for (const [name, value] of Object.entries(said)) {
+    if (value === undefined) continue;
     mustEqual(`incoming_${name}`, `${name} of incoming HTLC ${htlc_id} of ${channel}`, htlc[name as keyof IncomingHtlc], value);
   }
 }
