@@ -47,7 +47,7 @@ export function openLocalEngine(
 }
 
 /** An event that could not be read again must never become durable. */
-const readable = ({ type, data }: Fact): void => void decodeEvent(type, JSON.parse(data));
+export const readable = ({ type, data }: Fact): void => void decodeEvent(type, JSON.parse(data));
 
 const utf8 = new TextEncoder();
 

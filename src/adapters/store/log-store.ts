@@ -230,7 +230,7 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
 }
 
 /** Checks an append at the door and turns it into plain data. Throws InvalidAppend. */
-function toRequest(
+export function toRequest(
   stream: StreamId,
   expected: bigint | 'none',
   events: readonly Event[],
@@ -318,7 +318,7 @@ function envelopesOf(
 }
 
 /** Throws LogCorrupt when the entry is malformed, UnknownEventType or InvalidEvent when this version cannot read it. */
-function toEnvelope([position, text, hash]: Row): EventEnvelope {
+export function toEnvelope([position, text, hash]: Row): EventEnvelope {
   const { data, type, ...entry } = readEntry(text);
   return { ...entry, position: BigInt(position), hash: hash as Hex32, event: decodeEvent(type, data) };
 }

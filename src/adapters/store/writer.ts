@@ -170,7 +170,11 @@ function guarded(place: () => AppendOutcome): AppendOutcome {
   }
 }
 
-function seal(request: AppendRequest, end: StreamEnd | undefined, check: (fact: Fact) => void): readonly SealedEntry[] {
+export function seal(
+  request: AppendRequest,
+  end: StreamEnd | undefined,
+  check: (fact: Fact) => void,
+): readonly SealedEntry[] {
   const { stream, cause, recorded_at } = request;
   const facts = factsOf(request);
   const at = {
@@ -202,19 +206,21 @@ function repeatedOrConflict(storage: LogStorage, request: AppendRequest, actual:
   return failed(new RevisionConflict(request.stream, revision(request.expected), revision(actual)));
 }
 
-function isSame(id: string, fact: Fact, stored: string): boolean {
+export function isSame(id: string, fact: Fact, stored: string): boolean {
   const entry = readEntry(stored);
   return entry.id === id && entry.type === fact.type && canonicalJson(entry.data) === fact.data;
 }
 
-function factsOf({ facts }: AppendRequest): readonly Fact[] {
+export function factsOf({ facts }: AppendRequest): readonly Fact[] {
   return Array.from({ length: facts.length / 2 }, (_, index) => ({
     type: facts[2 * index]!,
     data: facts[2 * index + 1]!,
   }));
 }
 
-function checkedAttachments({ attachments }: AppendRequest): readonly (readonly [hash: string, bytes: string])[] {
+export function checkedAttachments({
+  attachments,
+}: AppendRequest): readonly (readonly [hash: string, bytes: string])[] {
   return Array.from({ length: attachments.length / 2 }, (_, index) => {
     const [expected, bytes] = [attachments[2 * index]!, attachments[2 * index + 1]!];
     const got = crypto().sha256Hex(fromHex(bytes));
