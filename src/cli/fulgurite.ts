@@ -74,6 +74,7 @@ function addPlayground(program: Command, io: Io, run: Run): void {
     .option('--data <dir>', 'where the nodes keep their logs and seeds')
     .option('--once', 'tell a fixed story, audit every log, and end')
     .option('--json', 'print the summary as JSON on standard output')
+    .option('--verbose', 'what the nodes have to say, too')
     .option('--port <port>', 'where the API answers', parsePort, 8750)
     .addHelpText('after', examples('playground', 'playground --once --json', 'playground --data ./data --port 8800'))
     .action((options: PlaygroundOptions) => run(() => playgroundCommand(options, io)));

@@ -73,7 +73,7 @@ interface RunningAudit {
 function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOptions): RunningAudit {
   const tally = emptyTally();
   const integrity = watchIntegrity(checkpoints);
-  const stories = auditStories(tally);
+  const stories = auditStories(tally, cryptography);
   const wallet = auditWallet(tally, cryptography);
   const gossip = auditGossip(tally);
   const streams = new Set<StreamId>();

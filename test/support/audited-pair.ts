@@ -9,7 +9,8 @@ import { buildCommitment, signedCommitment } from '../../src/bolt/03-transaction
 import { fundingScript, p2wpkh, p2wsh } from '../../src/bolt/03-transactions/scripts.ts';
 import { parseTx } from '../../src/bolt/03-transactions/tx-parse.ts';
 import { serialize } from '../../src/bolt/03-transactions/tx.ts';
-import { CHANNEL_TYPES } from '../../src/bolt/09-features/features.ts';
+import { CHANNEL_TYPES, features as featuresOf } from '../../src/bolt/09-features/features.ts';
+import { encodeInvoice } from '../../src/bolt/11-payment-encoding/invoice.ts';
 import { crypto } from '../../src/bolt/crypto.ts';
 import type { Message } from '../../src/bolt/messages.ts';
 import { NETWORKS } from '../../src/bolt/networks.ts';
@@ -284,7 +285,7 @@ export function pay(pair: ChannelPair, from: Node, amount: bigint, word: string,
     created_at: 1_700_000_000, expiry: 3600, min_final_cltv_expiry_delta: 18,
   });
   pair.write(from, payment,
-    { type: 'PaymentStarted', payment_id: named(word), payment_hash, destination: to.signer.nodeId, amount_msat, fee_limit_msat: msat(1000n), min_final_cltv_expiry_delta: 18, bolt11: '', max_attempts: 1 },
+    { type: 'PaymentStarted', payment_id: named(word), payment_hash, destination: to.signer.nodeId, amount_msat, fee_limit_msat: msat(1000n), min_final_cltv_expiry_delta: 18, bolt11: invoiceOf(to, amount_msat, payment_hash, word), max_attempts: 1 },
     { type: 'AttemptPlanned', attempt: 0, payment_hash, channel: from.stream, amount_msat, fee_msat: msat(0n), cltv_expiry: 200, onion_hash, hops: [{ short_channel_id: scidOf(from), node_id: to.signer.nodeId, amount_msat, cltv_expiry: 200 }] },
   );
   pair.command(from, { type: 'OfferHtlc', origin, amount_msat, payment_hash, cltv_expiry: 200, onion_hash, height: 120, connected: true, policy });
@@ -307,6 +308,11 @@ export function pay(pair: ChannelPair, from: Node, amount: bigint, word: string,
       { type: 'AttemptFailed', attempt: 0, failure_code: 0x400f, failure_name: 'incorrect_or_unknown_payment_details', failure_data: '', erring_hop: 1, erring_node: to.signer.nodeId, reason: 'the payee does not know the payment' },
       { type: 'PaymentFailed', code: 'payment_failed', reason: 'the payee does not know the payment', failure_code: 0x400f, failure_name: 'incorrect_or_unknown_payment_details', erring_node: to.signer.nodeId });
   }
+}
+
+function invoiceOf({ signer }: Node, amount_msat: ReturnType<typeof msat>, payment_hash: Hex32, description: string): string {
+  const features = featuresOf({ var_onion_optin: 'compulsory', payment_secret: 'compulsory' });
+  return encodeInvoice({ currency: 'bcrt', amount_msat, timestamp: 1_700_000_000, payment_hash, payment_secret: named('payment secret'), description, features }, (digest) => signer.signInvoice(digest));
 }
 
 const scidOf = ({ channel }: Node) => (channel as EstablishedState).funding.confirmed!.short_channel_id;

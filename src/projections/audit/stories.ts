@@ -1,4 +1,5 @@
 /** What ties streams together: payments, invoices and relays agree with the channels' HTLCs, and nothing is paid out that was not paid in. */
+import { decodeInvoice } from '../../bolt/11-payment-encoding/invoice.ts';
 import { crypto } from '../../bolt/crypto.ts';
 import { fromHex, type Hex32, type Msat } from '../../bolt/primitives.ts';
 import type { Origin, UpdateEvent } from '../../events/channel/updates.ts';
@@ -45,7 +46,7 @@ export interface StoryAudit {
 }
 
 /** Memory: a few hundred bytes for each payment, invoice and relay, and each incoming HTLC until it is removed. */
-export function auditStories(tally: Tally): StoryAudit {
+export function auditStories(tally: Tally, cryptography: boolean): StoryAudit {
   const payments = new Map<StreamId, PaymentStory>();
   const invoices = new Map<StreamId, InvoiceStory>();
   const relays = new Map<StreamId, RelayStory>();
@@ -68,6 +69,7 @@ export function auditStories(tally: Tally): StoryAudit {
     },
 
     PaymentStarted: (event, stream) => {
+      if (cryptography && event.bolt11 !== '') checkInvoice(event, tally);
       // A payment tried again goes on in its stream: an earlier attempt may still succeed.
       const before = payments.get(stream) ?? { attempts: new Map(), succeeded: new Set(), done: false };
       payments.set(stream, { ...before, started: event });
@@ -124,6 +126,16 @@ export function auditStories(tally: Tally): StoryAudit {
       (rules[event.type] as ((event: Event, stream: StreamId) => void) | undefined)?.(event, stream);
     },
   };
+}
+
+/** What is paid is what the payee signed (safety: amount binding). */
+function checkInvoice({ bolt11, payment_hash, destination, amount_msat }: PaymentOf<'PaymentStarted'>, tally: Tally): void {
+  const invoice = decodeInvoice(bolt11);
+  mustEqual('invoice_hash', 'payment_hash of the invoice', invoice.payment_hash, payment_hash);
+  mustEqual('invoice_payee', 'payee of the invoice', invoice.payee, destination);
+  const asked = invoice.amount_msat ?? 0n;
+  if (amount_msat < asked) throw new CheckFailed('invoice_amount', 'amount of the payment, msat', `at least the ${asked} of the invoice`, amount_msat);
+  tally.signatures_verified += 1;
 }
 
 function payOut(story: RelayStory): void {
