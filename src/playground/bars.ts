@@ -16,7 +16,7 @@ export function balanceBar({ left, leftOffers, rightOffers, right }: BarShares, 
     piece('█'.repeat(a), leftStyle),
     piece('▶'.repeat(b), 'bold', leftStyle),
     piece('◀'.repeat(c), 'bold', rightStyle),
-    piece('█'.repeat(d), rightStyle),
+    piece('▒'.repeat(d), rightStyle),
   ].filter(({ text }) => text !== '');
 }
 

@@ -19,10 +19,10 @@ const { anchors_zero_fee_htlc_tx, static_remotekey } = CHANNEL_TYPES;
 
 /** alice = bob - carol - dave: two channels between alice and bob, one of the older format. */
 export const CHANNELS: readonly PlannedChannel[] = [
-  { from: 'alice', to: 'bob', funding_satoshis: sat(2_000_000), push_msat: msat(800_000_000), channel_type: anchors_zero_fee_htlc_tx },
+  { from: 'alice', to: 'bob', funding_satoshis: sat(1_800_000), push_msat: msat(700_000_000), channel_type: anchors_zero_fee_htlc_tx },
   { from: 'bob', to: 'carol', funding_satoshis: sat(3_000_000), push_msat: msat(1_400_000_000), channel_type: anchors_zero_fee_htlc_tx },
   { from: 'carol', to: 'dave', funding_satoshis: sat(1_600_000), push_msat: msat(900_000_000), channel_type: anchors_zero_fee_htlc_tx },
-  { from: 'alice', to: 'bob', funding_satoshis: sat(600_000), push_msat: msat(250_000_000), channel_type: static_remotekey },
+  { from: 'alice', to: 'bob', funding_satoshis: sat(1_200_000), push_msat: msat(500_000_000), channel_type: static_remotekey },
 ];
 
 /** Who dials whom: the opener its peer, once per pair. */

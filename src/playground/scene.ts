@@ -35,8 +35,8 @@ export interface ChannelScene extends BarShares {
 
 export interface NodeScene {
   readonly name: Name;
+  /** In its log. */
   readonly events: number;
-  readonly in_channels_msat: bigint;
 }
 
 export interface PaymentsScene {
@@ -99,7 +99,7 @@ export async function watchNetwork(network: Network, channels: readonly OpenedCh
       uptime_ms: performance.now() - started,
       address,
       channels: channels.map((channel) => channelScene(network, channel)),
-      nodes: network.all().map((node) => nodeScene(network, node.name as Name, counts)),
+      nodes: NAMES.map((name) => ({ name, events: counts.get(name) ?? 0 })),
       payments: figures.now(),
       lastPayments: [...lastPayments],
       lastEvents: [...lastEvents],
@@ -120,12 +120,6 @@ function channelScene(network: Network, { from, to, stream, short_channel_id }: 
   if (!isEstablished(state)) return { ...place, left: 0n, leftOffers: 0n, rightOffers: 0n, right: 0n };
   const { local_msat, offered_msat, received_msat, remote_msat } = balances(state);
   return { ...place, left: local_msat, leftOffers: offered_msat, rightOffers: received_msat, right: remote_msat };
-}
-
-function nodeScene(network: Network, name: Name, counts: ReadonlyMap<Name, number>): NodeScene {
-  const states = network.node(name).channels().map(({ state }) => state);
-  const in_channels_msat = states.filter(isEstablished).reduce((sum, state) => sum + balances(state).local_msat, 0n);
-  return { name, events: counts.get(name) ?? 0, in_channels_msat };
 }
 
 /** Counts payments by the second, in bounded memory. */

@@ -27,7 +27,7 @@ export function renderScene(scene: Scene, { columns, rows }: Size): readonly Lin
     rule(width),
     paymentsLine(scene.payments, width),
     totalsLine(scene.payments, width),
-    nodesLine(scene.nodes, width),
+    logsLine(scene.nodes, width),
     rule(width),
   ];
   const bottom = [footer(scene, width)];
@@ -84,14 +84,11 @@ function totalsLine({ succeeded, failed, delivered_msat, fees_msat }: PaymentsSc
   return spread(counts, [piece('moved ', 'dim'), piece(inSat(delivered_msat), 'bold'), piece('  fees ', 'dim'), piece(inSat(fees_msat))], width);
 }
 
-/** Log lengths; in wide terminals what each node owns in its channels too. */
-function nodesLine(nodes: readonly NodeScene[], width: number): Line {
-  const wide = width >= 110;
-  const shown = nodes.map(({ name, events, in_channels_msat }) => [
-    piece(name, STYLE[name]),
-    piece(` ${wide ? `${inSat(in_channels_msat)} ` : ''}${grouped(events)} events`, 'dim'),
-  ]);
-  return shown.flatMap((each, index) => (index === 0 ? each : [piece('   '), ...each]));
+/** How long each log is by now. */
+function logsLine(nodes: readonly NodeScene[], width: number): Line {
+  const each = nodes.flatMap(({ name, events }): Line => [piece(`${name} `, STYLE[name]), piece(grouped(events)), piece('   ')]);
+  const all = nodes.reduce((sum, { events }) => sum + events, 0);
+  return spread([piece('logs  ', 'dim'), ...each], [piece(grouped(all), 'bold'), piece(' events', 'dim')], width);
 }
 
 function toldLines(told: readonly Told[], count: number, width: number): readonly Line[] {
