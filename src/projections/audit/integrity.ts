@@ -75,11 +75,21 @@ export function watchIntegrity(checkpoints: readonly string[]): IntegrityWatch {
   };
 }
 
-/** Remembers each stream that changed since the newest checkpoint: one of them is to blame when the next does not fit. */
+/** Remembers each stream that grew since the newest checkpoint: one of them is to blame when the next does not fit. */
 function noteSuspect(verifier: LogVerifier, stored: StoredEntry, suspects: Map<StreamId, bigint>): LogEntry & { hash: Hex32 } {
-  const glance = unproven(stored);
-  if (glance !== undefined && !suspects.has(glance.stream)) suspects.set(glance.stream, glance.revision);
-  return verifier.add(stored);
+  try {
+    const entry = verifier.add(stored);
+    suspect(entry, suspects);
+    return entry;
+  } catch (error) {
+    const glance = unproven(stored);
+    if (glance !== undefined) suspect(glance, suspects);
+    throw error;
+  }
+}
+
+function suspect({ stream, revision }: Pick<LogEntry, 'stream' | 'revision'>, suspects: Map<StreamId, bigint>): void {
+  if (!suspects.has(stream)) suspects.set(stream, revision);
 }
 
 const SHOWN_SUSPECTS = 8;
