@@ -2,6 +2,7 @@
 import { createSigner, type LocalSigner } from '../../src/adapters/signer/local-signer.ts';
 import { lookupSecret, secretIndex } from '../../src/bolt/03-transactions/per-commitment-secret.ts';
 import { crypto } from '../../src/bolt/crypto.ts';
+import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import { decodeMessage, encodeMessage, type Message, type MessageOf } from '../../src/bolt/messages.ts';
 import { NETWORKS } from '../../src/bolt/networks.ts';
 import { fromHex, msat, sat, toHex32, ZERO_32, type Hex, type Hex32, type Msat, type NodeId } from '../../src/bolt/primitives.ts';
@@ -22,6 +23,9 @@ import { canonicalData } from '../../src/events/canonical.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import type { HtlcFailure, Origin } from '../../src/events/channel/updates.ts';
 import { decodeEvent } from '../../src/events/registry.ts';
+
+// Stories of channels are full of signatures.
+await chooseCryptoBackend();
 
 export const HEIGHT = 800_000;
 export const REGTEST_CHAIN_HASH = NETWORKS['bitcoin-regtest'].chain_hash;

@@ -1,6 +1,6 @@
 /** BOLT 2 and BOLT 3: who can afford what, how much may be in flight, and how much may be lost as dust. All sums in msat. */
 import { anchorsCost, commitmentFee, isTrimmed } from '../../bolt/03-transactions/fees.ts';
-import { satToMsat, type Msat } from '../../bolt/primitives.ts';
+import { satToMsat, type Msat, type Sat } from '../../bolt/primitives.ts';
 import type { View } from './commitment-spec.ts';
 import type { CommitmentOwner } from './htlc-lifecycle.ts';
 import type { Htlc, Terms } from './state.ts';
@@ -93,10 +93,15 @@ export function feeBreach(terms: Terms, view: View): Breach | undefined {
 
 /** What we could offer at most now, msat; the opener keeps room for a doubled feerate and for the HTLC's own output. */
 export function sendableMsat(terms: Terms, view: View): Msat {
-  const spike: View = { ...view, feerate_per_kw: view.feerate_per_kw * 2 };
-  const extra = openerSide(terms) === 'local'
-    ? highestCostMsat(terms, spike) + satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 1)) - satToMsat(commitmentFee(terms.format, spike.feerate_per_kw, 0))
-    : 0n;
-  const left = view.local_msat - reserveMsat(terms, 'local') - extra;
+  const left = view.local_msat - reserveMsat(terms, 'local') - (openerSide(terms) === 'local' ? roomForOneMore(terms, view) : 0n);
   return (left > 0n ? left : 0n) as Msat;
+}
+
+/** Without anchors the doubled feerate may be the cheaper one: it trims more. */
+function roomForOneMore(terms: Terms, view: View): bigint {
+  const costs = [view.feerate_per_kw, view.feerate_per_kw * 2].map((feerate_per_kw) => {
+    const output = commitmentFee(terms.format, feerate_per_kw, 1) - commitmentFee(terms.format, feerate_per_kw, 0);
+    return highestCostMsat(terms, { ...view, feerate_per_kw }) + satToMsat(output as Sat);
+  });
+  return costs.reduce((most, cost) => (cost > most ? cost : most), 0n);
 }

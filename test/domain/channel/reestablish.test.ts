@@ -1,0 +1,285 @@
+/** BOLT 2, "Message Retransmission": whatever the broken connection swallowed, both sides come to the same channel. */
+import { describe, expect, it } from 'vitest';
+import { msat, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { codeOf, confirm, funded, opened, Pair, type Peer } from '../../support/channel-pair.ts';
+
+const types = (peer: Peer) => peer.saying.map(({ type }) => type);
+
+/** Both have said channel_reestablish and heard the other's; what follows is on its way. */
+function reconnected(pair: Pair): Pair {
+  pair.disconnect().reconnect();
+  pair.deliver(pair.alice);
+  pair.deliver(pair.bob);
+  return pair;
+}
+
+/** alice has offered and signed; nothing has been delivered. */
+function aliceHasSigned(): Pair {
+  const pair = opened();
+  pair.alice.offer();
+  pair.alice.followUp();
+  return pair;
+}
+
+describe('after a reconnection', () => {
+  it('of a channel just opened, channel_ready is said again by both', () => {
+    const pair = reconnected(opened());
+    expect(pair.peers.map(types)).toEqual([['channel_ready'], ['channel_ready']]);
+    pair.settle();
+    expect(pair.alice.refusals).toEqual([]);
+  });
+
+  it('a lost channel_ready opens the channel after all', () => {
+    const pair = funded();
+    for (const peer of pair.peers) confirm(pair, peer);
+    reconnected(pair).settle();
+    expect(pair.peers.map(({ state }) => state.phase)).toEqual(['normal', 'normal']);
+  });
+
+  it('with nothing lost, nothing is said again', () => {
+    const pair = opened();
+    pair.alice.offer();
+    reconnected(pair.settle());
+    expect(pair.peers.map(types)).toEqual([[], []]);
+  });
+
+  it('a lost update_add_htlc is said again with its id', () => {
+    const pair = opened();
+    pair.alice.offer();
+    reconnected(pair);
+    expect(pair.alice.saying.find(({ type }) => type === 'update_add_htlc')).toMatchObject({ id: 0n });
+    pair.settle();
+    expect(pair.bob.has('IncomingHtlcCommitted')).toHaveLength(1);
+  });
+
+  it('updates heard without a signature are forgotten, and their ids come again', () => {
+    const pair = opened();
+    for (const payment of [1, 2]) pair.alice.offer({ payment });
+    pair.deliver(pair.bob);
+    pair.deliver(pair.bob);
+    expect(pair.bob.established.commitments.next_received_id).toBe(2n);
+    reconnected(pair);
+    expect(pair.bob.established.commitments).toMatchObject({ htlcs: [], next_received_id: 0n });
+    pair.settle();
+    expect(pair.bob.has('UpdateAddHtlcReceived').map(({ id }) => id)).toEqual([0n, 1n, 0n, 1n]);
+    expect(pair.bob.has('IncomingHtlcCommitted').map(({ htlc_id }) => htlc_id)).toEqual([0n, 1n]);
+  });
+
+  it('an offer that the peer itself gives up leaves its id to the next', () => {
+    const pair = opened();
+    const forgetful = pair.alice.fork();
+    pair.alice.offer({ payment: 1 });
+    pair.deliver(pair.bob);
+    pair.disconnect();
+    forgetful.disconnect();
+    const again = new Pair(forgetful, pair.bob).reconnect().settle();
+    forgetful.offer({ payment: 2, amount_msat: msat(3_000_000n) });
+    again.settle();
+    expect(again.bob.established.commitments.htlcs).toMatchObject([{ id: 0n, amount_msat: 3_000_000n, state: 'RCVD_ADD_ACK_REVOCATION' }]);
+  });
+
+  it('a removal heard without a signature is undone and said again', () => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle();
+    pair.bob.fail(0n);
+    pair.deliver(pair.alice);
+    reconnected(pair);
+    expect(pair.alice.htlc('offered', 0n)).toMatchObject({ state: 'SENT_ADD_ACK_REVOCATION' });
+    expect(pair.alice.htlc('offered', 0n)!.removal).toBeUndefined();
+    expect(types(pair.bob)).toEqual(['update_fail_htlc']);
+    pair.settle();
+    expect(pair.alice.has('OutgoingHtlcFailed')).toHaveLength(1);
+  });
+
+  it('a removal decided while the connection was down is said with the next', () => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle().disconnect();
+    pair.bob.fulfill(0n);
+    expect(pair.bob.outbox).toEqual([]);
+    pair.reconnect().settle();
+    expect(pair.alice.established.commitments.local_msat).toBe(590_000_000n);
+  });
+
+  it('an update_fee heard without a signature is forgotten and said again', () => {
+    const pair = opened();
+    pair.alice.setFee(2_000);
+    pair.deliver(pair.bob);
+    reconnected(pair);
+    expect(pair.bob.established.commitments.fees).toHaveLength(1);
+    pair.settle();
+    expect(pair.bob.established.commitments.fees).toMatchObject([{ feerate_per_kw: 2_000 }]);
+  });
+
+  it('a lost commitment_signed is said again, its updates before it', () => {
+    const pair = reconnected(aliceHasSigned());
+    expect(types(pair.alice)).toEqual(['channel_ready', 'update_add_htlc', 'commitment_signed']);
+    pair.settle();
+    expect(pair.alice.has('CommitmentSignedSent')).toHaveLength(1);
+  });
+
+  it('a lost revoke_and_ack is said again', () => {
+    const pair = aliceHasSigned();
+    pair.deliver(pair.bob);
+    pair.deliver(pair.bob);
+    reconnected(pair);
+    expect(types(pair.bob)).toEqual(['revoke_and_ack']);
+    expect(types(pair.alice)).toEqual([]);
+    pair.settle();
+    expect(pair.bob.has('RevokeAndAckSent').map(({ commitment_number }) => commitment_number)).toEqual([0n]);
+  });
+
+  it('both lost: revoke_and_ack first, if it was said first', () => {
+    const pair = aliceHasSigned();
+    pair.deliver(pair.bob);
+    pair.deliver(pair.bob);
+    pair.bob.followUp(); // Acknowledges the HTLC with a signature of its own.
+    expect(types(pair.bob)).toEqual(['revoke_and_ack', 'commitment_signed']);
+    reconnected(pair);
+    expect(types(pair.bob)).toEqual(['revoke_and_ack', 'commitment_signed']);
+    pair.settle();
+    expect(pair.bob.has('IncomingHtlcCommitted')).toHaveLength(1);
+  });
+
+  it('both lost: commitment_signed first, if it was said first', () => {
+    const pair = aliceHasSigned();
+    pair.bob.offer({ payment: 2 });
+    pair.bob.followUp();
+    pair.deliver(pair.bob);
+    pair.deliver(pair.bob);
+    expect(types(pair.bob)).toEqual(['update_add_htlc', 'commitment_signed', 'revoke_and_ack']);
+    reconnected(pair);
+    expect(types(pair.bob)).toEqual(['update_add_htlc', 'commitment_signed', 'revoke_and_ack']);
+    pair.settle();
+    for (const { established } of pair.peers) expect(established.commitments.htlcs).toHaveLength(2);
+  });
+
+  it('the signature said again is the same, to the byte', () => {
+    const pair = aliceHasSigned();
+    const before = pair.alice.saying.find(({ type }) => type === 'commitment_signed');
+    reconnected(pair);
+    expect(pair.alice.saying.find(({ type }) => type === 'commitment_signed')).toEqual(before);
+  });
+
+  it('shutdown is said again', () => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle();
+    pair.alice.close();
+    reconnected(pair);
+    expect(types(pair.alice)).toEqual(['shutdown']);
+    pair.settle();
+    expect(pair.bob.state.phase).toBe('shutdown');
+  });
+});
+
+describe('a cut after any message', () => {
+  /** Both offer, one fulfils, one fails, the fee changes: some twenty messages. Cut once after `cutAfter` of them. */
+  function story(cutAfter: number): { pair: Pair; delivered: number } {
+    const pair = opened();
+    let delivered = 0;
+    const talk = () => {
+      for (let quiet = 0; quiet < 2;) {
+        quiet++;
+        for (const peer of pair.peers) {
+          if (delivered === cutAfter) {
+            pair.disconnect().reconnect();
+            delivered++;
+          }
+          if (pair.deliver(peer) !== undefined) {
+            delivered++;
+            quiet = 0;
+          }
+          peer.followUp();
+        }
+      }
+    };
+    pair.alice.offer({ payment: 1 });
+    pair.bob.offer({ payment: 2, amount_msat: msat(20_000_000n) });
+    talk();
+    pair.bob.fulfill(0n, 1);
+    pair.alice.fail(0n);
+    pair.alice.setFee(1_500);
+    talk();
+    return { pair, delivered };
+  }
+
+  const { delivered } = story(-1);
+  it.each(Array.from({ length: delivered + 1 }, (_, cut) => cut))('(%i) changes nothing in the end', (cut) => {
+    const { alice, bob } = story(cut).pair;
+    expect([...alice.refusals, ...bob.refusals]).toEqual([]);
+    expect(alice.established.commitments).toMatchObject({ local_msat: 590_000_000n, remote_msat: 410_000_000n, htlcs: [] });
+    expect(bob.established.commitments).toMatchObject({ local_msat: 410_000_000n, remote_msat: 590_000_000n, htlcs: [] });
+    for (const peer of [alice, bob]) expect(peer.established.commitments.fees).toMatchObject([{ feerate_per_kw: 1_500 }]);
+    expect(alice.has('OutgoingHtlcFulfilled')).toHaveLength(1);
+    expect(bob.has('OutgoingHtlcFailed')).toHaveLength(1);
+  });
+});
+
+describe('lost data', () => {
+  /** bob has lost the last payment: his log ends before it. alice's does not. */
+  function bobFellBehind(payments = 1): Pair {
+    const pair = opened();
+    const stale = pair.bob.fork();
+    for (let payment = 1; payment <= payments; payment++) {
+      pair.alice.offer({ payment });
+      pair.settle();
+    }
+    pair.disconnect();
+    stale.disconnect();
+    return new Pair(pair.alice, stale);
+  }
+
+  it('safety 29: whom the peer proves to be behind publishes nothing, and asks the peer to close', () => {
+    const pair = bobFellBehind().reconnect();
+    pair.deliver(pair.bob);
+    expect(pair.bob.state).toMatchObject({ phase: 'resolving', failure: { code: 'data_loss', reason: expect.stringContaining('expected at most 0, got 1') } });
+    expect(pair.bob.broadcasts).toEqual([]);
+    expect(types(pair.bob).at(-1)).toBe('error');
+  });
+
+  it('who sees that the peer is behind fails the channel and publishes its newest commitment', () => {
+    const pair = bobFellBehind(2).reconnect();
+    pair.deliver(pair.alice);
+    expect(pair.alice.state).toMatchObject({ phase: 'resolving', failure: { code: 'peer_behind', reason: expect.stringContaining('next_commitment_number') } });
+    expect(pair.alice.broadcasts.map(({ what }) => what)).toEqual(['funding', 'commitment']);
+  });
+
+  const said = (change: object) => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle().disconnect().reconnect();
+    const decision = pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), ...change })!);
+    return { code: codeOf(decision), alice: pair.alice };
+  };
+
+  it.each([
+    ['ahead in revocations, without proof', { next_revocation_number: 2n }, 'peer_ahead'],
+    ['ahead in commitments', { next_commitment_number: 3n }, 'peer_ahead'],
+    ['behind in commitments', { next_commitment_number: 1n }, 'peer_behind'],
+    ['at commitment 0, which no peer can be', { next_commitment_number: 0n }, 'peer_behind'],
+    ['missing our last revocation, which is repaired', { next_revocation_number: 0n, next_commitment_number: 2n }, undefined],
+    ['without our last secret', { your_last_per_commitment_secret: '11'.repeat(32) as Hex32 }, 'wrong_last_secret'],
+  ] as const)('a peer that claims to be %s', (_what, change, code) => {
+    const result = said(change);
+    expect(result.code).toBe(code);
+    if (code !== undefined) expect(result.alice.broadcasts.at(-1)!.what).toBe('commitment');
+  });
+
+  it('two revocations behind is beyond repair', () => {
+    const pair = opened();
+    for (const payment of [1, 2]) {
+      pair.alice.offer({ payment });
+      pair.settle();
+    }
+    pair.disconnect().reconnect();
+    expect(codeOf(pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), next_revocation_number: 0n })!))).toBe('peer_behind');
+  });
+
+  it('a failed channel answers channel_reestablish with a refusal', () => {
+    const { alice, bob } = opened();
+    alice.decide({ type: 'ForceClose', reason: 'enough' });
+    expect(alice.decide(alice.gather(bob.reestablishMessage())!)).toMatchObject({ refused: { code: 'channel_failed', answer: 'warning' } });
+  });
+});
