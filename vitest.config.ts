@@ -1,4 +1,4 @@
-/** Two projects: stories with a short patience, properties with a long one. Both print a seed when they fail. */
+/** Three projects: stories with a short patience, stories of a real chain and properties with a long one. A seed is printed with each failure. */
 import { defineConfig } from 'vitest/config';
 
 const shared = { setupFiles: ['test/support/setup.ts'], pool: 'forks' } as const;
@@ -11,11 +11,12 @@ export default defineConfig({
           ...shared,
           name: 'stories',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/property/**'],
+          exclude: ['test/property/**', 'test/chain/**'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
       },
+      { test: { ...shared, name: 'chain', include: ['test/chain/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
       { test: { ...shared, name: 'property', include: ['test/property/**/*.test.ts'], testTimeout: 300_000 } },
     ],
     coverage: {
