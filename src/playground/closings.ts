@@ -18,10 +18,10 @@ export async function closeTogether(stage: Stage, channel: OpenedChannel): Promi
   const { from, to, stream } = channel;
   const before = await walletsOf(network, channel);
   await network.node(from).closeChannel(stream, { reason: 'the story asks for it' });
+  const fee = await whenAgreed(network, channel);
   await until('the closing transaction', () => (network.chain.mempool().length > 0 ? [] : ['a transaction in the mempool']));
   const [own] = await whenClosed(network, channel);
   mustBe('the kind of close', 'mutual', own.spend!.kind);
-  const fee = await agreedFee(network, from, stream);
   await expectGain(network, from, before[from]!, books.owned(channel, from) / 1000n - fee);
   await expectGain(network, to, before[to]!, books.owned(channel, to) / 1000n);
   books.strike(channel);
@@ -81,9 +81,16 @@ async function expectGain(network: Network, name: Name, before: bigint, gain: bi
   }, { timeoutMs: 5_000 });
 }
 
-async function agreedFee(network: Network, name: Name, stream: string): Promise<bigint> {
-  for await (const { event } of network.node(name).store.read(stream)) if (event.type === 'ClosingAgreed') return event.fee_satoshis;
-  throw new PlaygroundError('no_closing_agreed', `${stream} of ${name}: expected ClosingAgreed, got none`);
+/** Both ends hold both signatures; answers the fee that they agreed on, sat. */
+async function whenAgreed(network: Network, { from, to, stream, peerStream }: OpenedChannel): Promise<bigint> {
+  const fees = (): readonly (bigint | undefined)[] => ([[from, stream], [to, peerStream]] as const).map(([name, own]) => {
+    const { state } = channelOf(network, name, own)!;
+    return state.phase === 'closing' ? state.agreed?.fee_satoshis : undefined;
+  });
+  await until('closing_signed from both', () => (fees().includes(undefined) ? [`the agreement of ${from} and ${to}`] : []));
+  const [own, theirs] = fees() as [bigint, bigint];
+  mustBe('the fee of the close', own, theirs);
+  return own;
 }
 
 /** What the opener's output bears: the commitment's fee and both anchors, sat. */
