@@ -1,0 +1,297 @@
+/** A node without its rim: rules, loops, stories and inboxes tied together over the ports they are given. Any store, chain, signer or wire will do. */
+import { CHANNEL_TYPES, features } from './bolt/09-features/features.ts';
+import type { Currency } from './bolt/11-payment-encoding/invoice.ts';
+import { NETWORKS, type NetworkName } from './bolt/networks.ts';
+import { msat, sat, type BlockHeight, type Hex, type Msat, type NodeId, type Sat } from './bolt/primitives.ts';
+import { rememberAttachments } from './commands/attachments.ts';
+import { ChainInbox } from './commands/chain-inbox.ts';
+import type { ChannelContext } from './commands/channel-context.ts';
+import { Channels, isChannelStream } from './commands/channels.ts';
+import { createInvoices, type InvoiceRequest, type InvoiceResult } from './commands/create-invoice.ts';
+import { createDispatch } from './commands/dispatch.ts';
+import { createGossipInbox } from './commands/gossip-inbox.ts';
+import { startInvoiceTimeouts } from './commands/invoice-timeouts.ts';
+import { initializeNode } from './commands/node.ts';
+import { createOwnGossip, gossipPort } from './commands/own-gossip.ts';
+import { createPayments, type Payments } from './commands/pay.ts';
+import { PeerInbox } from './commands/peer-inbox.ts';
+import { createQuietStreams } from './commands/quiet-streams.ts';
+import { startSagaRunner, type SagaRunner } from './commands/saga-runner.ts';
+import { createWallet, type Wallet, type WalletOptions } from './commands/wallet.ts';
+import type { ChannelPolicy } from './domain/channel/commands.ts';
+import type { ChannelState } from './domain/channel/state.ts';
+import { describeRefusal } from './domain/decider.ts';
+import type { Chain, Signer } from './domain/ports.ts';
+import type { ForwardingPolicy } from './domain/relay/commands.ts';
+import type { RoutingGraph } from './domain/routing/graph.ts';
+import type { EventStore, StreamId } from './events/store.ts';
+import { allSagas } from './sagas/index.ts';
+
+export const VERSION = '0.1.0';
+
+/** The ports of a node, and what it is told about itself. */
+export interface NodeParts {
+  /** Also the alias the node announces. */
+  readonly name: string;
+  readonly network: NetworkName;
+  /** Open and verified; closing it is for the caller. */
+  readonly store: EventStore;
+  readonly signer: Signer;
+  readonly chain: Chain;
+  /** The wallet's keys, and how it chooses coins. */
+  readonly coins: Pick<WalletOptions, 'keys' | 'selectCoins'>;
+  /** Cryptographic randomness, bytes. */
+  readonly entropy: (length: number) => Uint8Array;
+  readonly now: () => Date;
+  readonly crypto_backend: string;
+  readonly policy?: Partial<ChannelPolicy>;
+  readonly forwarding?: Partial<ForwardingPolicy>;
+  readonly onLog?: (line: string) => void;
+  /** First block that can concern us. */
+  readonly fromHeight?: BlockHeight;
+}
+
+export interface OpenChannelRequest {
+  readonly peer_id: NodeId;
+  readonly funding_satoshis: Sat;
+  readonly push_msat?: Msat;
+  readonly announce?: boolean;
+  /** anchors_zero_fee_htlc_tx unless told. */
+  readonly channel_type?: Hex;
+}
+
+/** What can be asked of a node, whatever carries its messages. */
+export interface NodeControl {
+  readonly name: string;
+  readonly node_id: NodeId;
+  readonly wallet: Wallet;
+  readonly crypto_backend: string;
+  peers(): readonly NodeId[];
+  /** Resolves when open_channel is owed to the peer; the funding and its confirmations follow. Throws NodeRefusal. */
+  openChannel(request: OpenChannelRequest): Promise<StreamId>;
+  createInvoice(request: InvoiceRequest): Promise<InvoiceResult>;
+  /** Resolves at the payment's end. */
+  pay: Payments['pay'];
+  /** Begins the close: by agreement, or with `force` by our own commitment. Throws NodeRefusal. */
+  closeChannel(stream: StreamId, options?: { readonly force?: boolean; readonly reason?: string }): Promise<void>;
+  channels(): readonly { readonly stream: StreamId; readonly state: ChannelState; readonly usable: boolean }[];
+  /** Channels of others we know of, and both ends' policies. */
+  graph(): RoutingGraph;
+  height(): BlockHeight;
+  /** Resolves once the node has heard of blocks up to `height`. */
+  reached(height: BlockHeight): Promise<void>;
+  /** Resolves when mailboxes and sagas are quiet. */
+  settled(): Promise<void>;
+}
+
+/** A node that runs, and waits for peers to be handed to it. */
+export interface AssembledNode extends NodeControl {
+  readonly payments: Payments;
+  /** Where whoever holds the wire brings sessions and messages. */
+  readonly inbox: Pick<PeerInbox, 'connected' | 'disconnected' | 'receive' | 'session'>;
+  /** What the stories between streams have met so far. */
+  readonly sagas: Pick<SagaRunner, 'counters'>;
+  /** Finishes what is under way, then rests. The sessions have ended before, the store is closed after. */
+  stop(): Promise<void>;
+  /** Lets go at once, the store being dead already. */
+  abandon(): Promise<void>;
+}
+
+/** A wish that the rules or the moment refuse; `code` and both values are in the message. */
+export class NodeRefusal extends Error {
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = 'NodeRefusal';
+    this.code = code;
+  }
+}
+
+export const DEFAULT_POLICY: ChannelPolicy = {
+  dust_limit_satoshis: sat(354),
+  max_htlc_value_in_flight_msat: msat(2_000_000_000_000n),
+  reserve_millionths: 10_000,
+  htlc_minimum_msat: msat(1),
+  to_self_delay: 144,
+  max_accepted_htlcs: 483,
+  minimum_depth: 3,
+  min_funding_satoshis: sat(20_000),
+  max_funding_satoshis: sat(1_000_000_000n),
+  max_to_self_delay: 2016,
+  min_feerate_per_kw: 253,
+  max_feerate_per_kw: 100_000,
+  max_dust_exposure_msat: msat(50_000_000),
+};
+
+export const DEFAULT_FORWARDING: ForwardingPolicy = {
+  fee_base_msat: 1_000,
+  fee_proportional_millionths: 100,
+  cltv_expiry_delta: 40,
+  htlc_minimum_msat: msat(1),
+};
+
+/** What we offer and ask of every peer (BOLT 9). */
+export const OUR_FEATURES = features({
+  option_data_loss_protect: 'compulsory',
+  option_upfront_shutdown_script: 'optional',
+  gossip_queries: 'optional',
+  var_onion_optin: 'compulsory',
+  option_static_remotekey: 'compulsory',
+  payment_secret: 'compulsory',
+  basic_mpp: 'optional',
+  option_support_large_channel: 'optional',
+  option_anchors: 'optional',
+  option_shutdown_anysegwit: 'optional',
+  option_channel_type: 'optional',
+});
+
+/** Brings a node up on its log: channels and stories are rebuilt from it, the chain is followed, sagas go on where they stood. */
+export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
+  const { name, network, signer, chain, entropy, crypto_backend, onLog = () => undefined } = parts;
+  const store = rememberAttachments(parts.store);
+  const unixNow = (): number => Math.floor(parts.now().getTime() / 1000);
+  const policy: ChannelPolicy = { ...DEFAULT_POLICY, ...parts.policy };
+  const forwarding: ForwardingPolicy = { ...DEFAULT_FORWARDING, ...parts.forwarding };
+  const currency = NETWORKS[network].bolt11_prefix as Currency;
+
+  await initializeNode({ store, signer, alias: name, network, chain_hash: chain.chain_hash, version: VERSION, crypto_backend });
+  const wallet = createWallet({ store, chain, ...parts.coins, entropy });
+
+  // ---- channels, rebuilt from the log
+  const context: ChannelContext = {
+    store,
+    signer,
+    chain,
+    policy,
+    height: () => chainInbox.height,
+    feerate: () => chainInbox.feerate,
+    destinationScript: (purpose) => wallet.destinationScript(purpose),
+    fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
+    onTurn: (stream, state) => {
+      ownGossip.onChannel(stream, state);
+      if (state.phase === 'abandoned') void reclaimFunding(wallet, stream, state.reason).catch((error: Error) => onLog(error.message));
+    },
+    log: onLog,
+  };
+  const channels = new Channels(context, entropy);
+  for await (const envelope of store.readAll()) if (isChannelStream(envelope.stream)) channels.replay(envelope);
+
+  // ---- payments, invoices, relays
+  const quiet = createQuietStreams({
+    store,
+    signer,
+    currency,
+    graph: () => gossip.graph(),
+    firstHops: () => channels.firstHops(),
+    height: () => chainInbox.height,
+    now: unixNow,
+    policy: forwarding,
+    outgoingChannel: (scid) => {
+      const loop = channels.byShortChannelId(scid);
+      return loop === undefined ? undefined : { channel: loop.stream, usable: loop.usable };
+    },
+  });
+  const dispatch = createDispatch({ channels: (stream) => channels.get(stream), quiet: quiet.execute });
+  const createInvoice = createInvoices({ quiet, signer, currency, now: unixNow, entropy });
+  const payments = createPayments({ quiet, entropy });
+
+  // ---- gossip, chain, peers
+  const gossip = await createGossipInbox({ store, chain, signer, now: unixNow, log: onLog, min_confirmations: policy.minimum_depth });
+  const ownGossip = createOwnGossip({ gossip, node_id: signer.nodeId, policy: forwarding, node: { alias: name, features: OUR_FEATURES, addresses: [] }, log: onLog });
+  const chainInbox: ChainInbox = new ChainInbox({
+    chain,
+    channels,
+    signer,
+    onEvent: (event) => wallet.onChainEvent(event),
+    destinationScript: (purpose) => wallet.destinationScript(purpose),
+    log: onLog,
+  });
+  const peerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip), log: onLog });
+  await channels.replayed();
+  await reclaimLost(wallet, channels);
+  const fromHeight = Math.max(parts.fromHeight ?? 0, Math.min(await wallet.resumeHeight(), oldestHeight(channels)));
+  await chainInbox.start(fromHeight);
+  for (const { stream, state } of channels.all()) ownGossip.onChannel(stream, state);
+  const sagas = await startSagaRunner({
+    store,
+    saga: allSagas,
+    dispatch,
+    onParked: ({ stream, revision }, error) => onLog(`${stream}@${revision}: a saga is parked: ${(error as Error).message}`),
+    onRetry: ({ stream, revision }, error, delay) => onLog(`${stream}@${revision}: ${error.message}; again in ${delay} ms`),
+  });
+  const timeouts = startInvoiceTimeouts({ store, quiet, now: unixNow, entropy });
+
+  return {
+    name,
+    node_id: signer.nodeId,
+    wallet,
+    crypto_backend,
+    inbox: peerInbox,
+    payments,
+    sagas,
+    peers: () => peerInbox.peers(),
+    async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, channel_type = CHANNEL_TYPES.anchors_zero_fee_htlc_tx }) {
+      const session = peerInbox.session(peer_id);
+      if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: chainInbox.feerate }, session);
+      if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
+      return opened.stream;
+    },
+    createInvoice,
+    pay: (request) => payments.pay(request),
+    async closeChannel(stream, { force = false, reason = 'asked for by the user' } = {}) {
+      const loop = channels.get(stream);
+      if (loop === undefined) throw new NodeRefusal('unknown_channel', `there is no channel ${stream}`);
+      const outcome = force ? await loop.run({ type: 'ForceClose', reason }) : await loop.close();
+      if ('refused' in outcome) throw new NodeRefusal(outcome.refused.code, describeRefusal(outcome.refused));
+    },
+    channels: () => channels.all().map(({ stream, state, usable }) => ({ stream, state, usable })),
+    graph: () => gossip.graph(),
+    height: () => chainInbox.height,
+    reached: (height) => chainInbox.reached(height),
+    async settled() {
+      await sagas.settled();
+      await Promise.all([gossip.settled(), ...channels.all().map((loop) => loop.idle())]);
+    },
+    async stop() {
+      chainInbox.stop();
+      timeouts.stop();
+      await Promise.all(channels.all().map((loop) => loop.idle()));
+      await sagas.stop();
+      await gossip.stop();
+    },
+    async abandon() {
+      chainInbox.stop();
+      timeouts.stop();
+      await Promise.allSettled([sagas.stop(), gossip.stop()]);
+    },
+  };
+}
+
+const fundingPurpose = (stream: StreamId): string => `funding ${stream}`;
+
+/** Gives back the coins of a funding transaction that was never broadcast. */
+async function reclaimFunding(wallet: Wallet, stream: StreamId, reason: string): Promise<void> {
+  const lost = (await wallet.unconfirmed()).find(({ purpose }) => purpose === fundingPurpose(stream));
+  if (lost !== undefined) await wallet.abandon(lost.txid, reason);
+}
+
+/** After a crash between the wallet's transaction and the channel's fact of it. */
+async function reclaimLost(wallet: Wallet, channels: Channels): Promise<void> {
+  for (const { purpose, txid } of await wallet.unconfirmed()) {
+    const stream = purpose.startsWith('funding ') ? purpose.slice('funding '.length) : undefined;
+    if (stream === undefined) continue;
+    const phase = channels.get(stream)?.state.phase ?? 'abandoned';
+    if (phase === 'abandoned') await wallet.abandon(txid, 'the opening it was for did not survive a restart');
+  }
+}
+
+/** Where to look at the chain again, so that no spend of a living channel is missed. */
+function oldestHeight(channels: Channels): BlockHeight {
+  const heights = channels.all().flatMap(({ state }) => {
+    if (!('funding' in state) || state.phase === 'closed') return [];
+    return [state.funding.confirmed?.block_height ?? 0];
+  });
+  return heights.length === 0 ? Number.MAX_SAFE_INTEGER : Math.min(...heights);
+}
+
