@@ -86,6 +86,7 @@ describe('a channel_announcement', () => {
 
   it.each<[string, ReceiveChannel]>([
     ['unknown_chain', channelCommand(announcementOf('alice', 'bob', '1x1x1', ZERO_32))],
+    ['unknown_even_feature', channelCommand({ ...announcementOf('alice', 'bob'), features: `40${'00'.repeat(31)}` })],
     ['funding_output_missing', { ...channel, funding: { kind: 'missing' } }],
     ['funding_script_differs', { ...channel, funding: { kind: 'unspent', script_pubkey: '0020aa', value: sat(1n), confirmations: 9 } }],
     ['too_few_confirmations', { ...channel, min_confirmations: 7 }],
@@ -95,7 +96,7 @@ describe('a channel_announcement', () => {
   });
 
   it('with a broken signature is worth a warning; all else is ignored', () => {
-    const broken = decideGossip(channelCommand({ ...announcementOf('alice', 'bob'), features: '01' }), createGossipState());
+    const broken = decideGossip(channelCommand({ ...announcementOf('alice', 'bob'), features: '02' }), createGossipState());
     expect(broken).toMatchObject({ refused: { answer: 'warning', detail: { reason: 'node_signature_1' } } });
     expect(decideGossip({ ...channel, funding: { kind: 'missing' } }, createGossipState())).toMatchObject({ refused: { answer: 'to_caller' } });
   });
@@ -131,6 +132,7 @@ describe('a channel_update', () => {
   });
 
   it.each<[string, ChannelUpdate, string]>([
+    ['not_to_be_forwarded', { ...updateOf('alice', 'bob'), message_flags: 3 }, 'alice'],
     ['timestamp_in_future', updateOf('alice', 'bob', NOW + 601), 'alice'],
     ['timestamp_too_old', updateOf('alice', 'bob', NOW - 14 * 86_400 - 1), 'alice'],
     ['htlc_maximum_above_capacity', updateOf('alice', 'bob', NOW, { htlc_maximum_msat: 1_000_001n }), 'alice'],

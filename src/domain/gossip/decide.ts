@@ -1,5 +1,6 @@
 /** BOLT 7: which announcements we believe. Whatever is refused changes nothing; only a broken signature is worth a warning. */
-import { CHANNEL_FLAG, type ChannelAnnouncement, type ChannelUpdate, type NodeAnnouncement } from '../../bolt/07-routing-gossip/announcements.ts';
+import { CHANNEL_FLAG, MESSAGE_FLAG, type ChannelAnnouncement, type ChannelUpdate, type NodeAnnouncement } from '../../bolt/07-routing-gossip/announcements.ts';
+import { unknownEvenBits } from '../../bolt/09-features/features.ts';
 import { fundingScript, p2wsh } from '../../bolt/03-transactions/scripts.ts';
 import { satToMsat, type Hex32 } from '../../bolt/primitives.ts';
 import type { GossipEvent } from '../../events/gossip.ts';
@@ -55,16 +56,21 @@ export function worthReading(message: Announcement, state: GossipState, chain_ha
   }
 }
 
-function channelIsNews({ chain_hash, short_channel_id }: ChannelAnnouncement, state: GossipState, ours: Hex32): 'yes' | typeof KNOWN | Refused {
+function channelIsNews({ chain_hash, short_channel_id, features }: ChannelAnnouncement, state: GossipState, ours: Hex32): 'yes' | typeof KNOWN | Refused {
   if (chain_hash !== ours) return refuse('unknown_chain', { expected: ours, got: chain_hash });
+  // BOLT 7: "if there is an unknown even bit in the features field: MUST NOT attempt to route messages through the channel".
+  const [unknown] = unknownEvenBits(features);
+  if (unknown !== undefined) return refuse('unknown_even_feature', { short_channel_id, bit: unknown });
   if (state.channels.has(short_channel_id)) return KNOWN;
   if (state.channels.size >= MAX_CHANNELS) return refuse('too_many_channels', { maximum: MAX_CHANNELS });
   return 'yes';
 }
 
 function updateIsNews(message: ChannelUpdate, state: GossipState, ours: Hex32, now: number): 'yes' | typeof KNOWN | Refused {
-  const { chain_hash, short_channel_id, timestamp, htlc_maximum_msat, channel_flags } = message;
+  const { chain_hash, short_channel_id, timestamp, htlc_maximum_msat, channel_flags, message_flags } = message;
   if (chain_hash !== ours) return refuse('unknown_chain', { expected: ours, got: chain_hash });
+  // BOLT 7: meant for us alone; what we keep we also tell.
+  if ((message_flags & MESSAGE_FLAG.dont_forward) !== 0) return refuse('not_to_be_forwarded', { short_channel_id });
   const channel = state.channels.get(short_channel_id);
   if (channel === undefined) return refuse('unknown_channel', { short_channel_id });
   const known = channel.updates[channel_flags & CHANNEL_FLAG.direction];
