@@ -80,6 +80,7 @@ export function createMemoryStorage(disk: MemoryDisk): LogStorage {
       for (const step of undo.reverse()) step();
       undo = [];
     },
+    check() {},
     reopen() {
       streams = indexStreams(disk.rows);
     },

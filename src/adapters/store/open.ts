@@ -49,6 +49,7 @@ function verifyAll(
     if ((position + 1) % PAGE === 0) onProgress?.({ verified: position + 1, total });
   }
   const { size, edge, types } = verifier.finish();
+  storage.check();
   for (const type of types.keys()) {
     if (!registry.knows(type)) throw new UnknownEventType(type);
   }

@@ -16,6 +16,7 @@ export interface SqliteStorageOptions {
 /** 'Fulg': what `file` shows of our databases. */
 const APPLICATION_ID = 0x46756c67;
 const VERSION = 1;
+const PAGE_BYTES = 4096;
 
 /** `log` is for people: the same events with their type, time and id as columns. */
 const SCHEMA = `
@@ -36,15 +37,22 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
+/**
+ * Text is read as bytes: the driver ends the whole process on text that is no UTF-8, and one flipped byte makes such text.
+ * What the bytes cannot say becomes U+FFFD, and the log verifier names the place.
+ */
 const STATEMENTS = {
   size: 'SELECT position FROM events ORDER BY position DESC LIMIT 1',
-  endOf: 'SELECT revision, hash FROM events WHERE stream = ? ORDER BY revision DESC LIMIT 1',
-  readStream: 'SELECT position, entry, hash FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?',
-  readAll: 'SELECT position, entry, hash FROM events WHERE position >= ? ORDER BY position LIMIT ?',
-  fullRows: 'SELECT position, stream, revision, entry, hash FROM events WHERE position >= ? ORDER BY position LIMIT ?',
+  endOf: 'SELECT revision, CAST(hash AS BLOB) FROM events WHERE stream = ? ORDER BY revision DESC LIMIT 1',
+  readStream:
+    'SELECT position, CAST(entry AS BLOB), CAST(hash AS BLOB) FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?',
+  readAll:
+    'SELECT position, CAST(entry AS BLOB), CAST(hash AS BLOB) FROM events WHERE position >= ? ORDER BY position LIMIT ?',
+  fullRows:
+    'SELECT position, CAST(stream AS BLOB), revision, CAST(entry AS BLOB), CAST(hash AS BLOB) FROM events WHERE position >= ? ORDER BY position LIMIT ?',
   attachment: 'SELECT bytes FROM attachments WHERE hash = ?',
   cursor: 'SELECT position FROM cursors WHERE name = ?',
-  checkpoints: 'SELECT size, note, edge FROM checkpoints ORDER BY size',
+  checkpoints: 'SELECT size, CAST(note AS BLOB), CAST(edge AS BLOB) FROM checkpoints ORDER BY size',
   insert: 'INSERT INTO events(position, stream, revision, entry, hash) VALUES(?, ?, ?, ?, ?)',
   attach: 'INSERT OR IGNORE INTO attachments(hash, bytes) VALUES(?, ?)',
   saveCursor: 'INSERT OR REPLACE INTO cursors(name, position) VALUES(?, ?)',
@@ -67,25 +75,29 @@ export function openSqliteStorage(options: SqliteStorageOptions): LogStorage {
   const run = (name: keyof Statements, ...values: readonly unknown[]): void =>
     guarded(() => void sql[name].run(...values));
 
+  const rows = (found: readonly (readonly [number, Buffer, Buffer])[]): readonly Row[] =>
+    found.map(([position, entry, hash]) => [position, String(entry), String(hash)]);
+
   return {
     size: () => (first<[number]>('size')?.[0] ?? -1) + 1,
     endOf(stream) {
-      const [revision, hash] = first<[number, Hex32]>('endOf', stream) ?? [];
-      return revision === undefined ? undefined : { revision, hash: hash! };
+      const [revision, hash] = first<[number, Buffer]>('endOf', stream) ?? [];
+      return revision === undefined ? undefined : { revision, hash: String(hash) as Hex32 };
     },
-    readStream: (stream, from, limit) => all<Row>('readStream', stream, from, limit),
-    readAll: (from, limit) => all<Row>('readAll', from, limit),
-    fullRows: (from, limit) =>
-      all<[number, string, number, string, string]>('fullRows', from, limit).map(
-        ([position, stream, revision, entry, hash]): FullRow => ({ position, stream, revision, entry, hash }),
-      ),
+    readStream: (stream, from, limit) => rows(all('readStream', stream, from, limit)),
+    readAll: (from, limit) => rows(all('readAll', from, limit)),
+    fullRows: (from, limit) => all<FullColumns>('fullRows', from, limit).map(toFullRow),
     attachment(hash): Hex | undefined {
       const bytes = first<[Uint8Array]>('attachment', hash)?.[0];
       return bytes === undefined ? undefined : toHex(bytes);
     },
     cursor: (name) => first<[number]>('cursor', name)?.[0],
     checkpoints: () =>
-      all<[number, string, string]>('checkpoints').map(([size, note, edge]): CheckpointRow => ({ size, note, edge })),
+      all<[number, Buffer, Buffer]>('checkpoints').map(([size, note, edge]): CheckpointRow => ({
+        size,
+        note: String(note),
+        edge: String(edge),
+      })),
 
     begin: () => run('begin'),
     insert: ({ position, stream, revision, entry, hash }) => run('insert', position, stream, revision, entry, hash),
@@ -101,29 +113,49 @@ export function openSqliteStorage(options: SqliteStorageOptions): LogStorage {
         // SQLite had rolled back by itself.
       }
     },
+    check() {
+      const [finding] = guarded(() => db.prepare('PRAGMA integrity_check(1)').raw().get() as [string]);
+      if (finding !== 'ok') throw damaged(finding);
+    },
     reopen() {
       db.close();
       ({ db, sql } = guarded(() => connect(options)));
     },
-    close: () => void db.close(),
+    close() {
+      fold(db);
+      db.close();
+    },
   };
 }
 
-function connect({ file, maxBytes, readOnly }: SqliteStorageOptions): { db: Database.Database; sql: Statements } {
-  const db = new Database(file);
-  db.pragma('cell_size_check = ON');
-  if (readOnly === true) {
-    db.pragma('query_only = ON');
-  } else {
-    db.pragma('journal_mode = WAL');
-    db.pragma('synchronous = FULL');
-    db.pragma('wal_autocheckpoint = 4000');
-    db.pragma('cache_size = -16000');
-    if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(1, Math.floor(maxBytes / 4096))}`);
+type FullColumns = readonly [position: number, stream: Buffer, revision: number, entry: Buffer, hash: Buffer];
+
+function toFullRow([position, stream, revision, entry, hash]: FullColumns): FullRow {
+  if (!Number.isSafeInteger(revision)) throw damaged(`position ${position} has revision ${revision}`);
+  return { position, stream: String(stream), revision, entry: String(entry), hash: String(hash) };
+}
+
+function connect(options: SqliteStorageOptions): { db: Database.Database; sql: Statements } {
+  const db = new Database(options.file);
+  try {
+    configure(db, options);
+    ensureSchema(db, options.file, options.readOnly === true);
+    const prepared = Object.entries(STATEMENTS).map(([name, text]) => [name, prepare(db, text)]);
+    return { db, sql: Object.fromEntries(prepared) as Statements };
+  } catch (error) {
+    db.close();
+    throw error;
   }
-  ensureSchema(db, file, readOnly === true);
-  const prepared = Object.entries(STATEMENTS).map(([name, text]) => [name, prepare(db, text)]);
-  return { db, sql: Object.fromEntries(prepared) as Statements };
+}
+
+function configure(db: Database.Database, { maxBytes, readOnly }: SqliteStorageOptions): void {
+  db.pragma('cell_size_check = ON');
+  if (readOnly === true) return void db.pragma('query_only = ON');
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.pragma('wal_autocheckpoint = 4000');
+  db.pragma('cache_size = -16000');
+  if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))}`);
 }
 
 function prepare(db: Database.Database, text: string): Database.Statement<unknown[]> {
@@ -149,7 +181,17 @@ function ensureSchema(db: Database.Database, file: string, readOnly: boolean): v
     });
 }
 
-const DAMAGED = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB']);
+/** Leaves one file: the write-ahead log goes into the main one. If it cannot, the next opening does it. */
+function fold(db: Database.Database): void {
+  try {
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  } catch {
+    // A full disk, or a connection that only reads.
+  }
+}
+
+/** Our statements are fixed: an SQL error means that the schema is no longer what we wrote. */
+const DAMAGED = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_ERROR']);
 
 /** SQLite's errors in the port's words. */
 function guarded<T>(action: () => T): T {
@@ -158,8 +200,10 @@ function guarded<T>(action: () => T): T {
   } catch (error) {
     const { code = '', message } = error as { code?: string; message: string };
     if (code === 'SQLITE_FULL') throw new StoreFull(message);
-    if (DAMAGED.has(code) || code.startsWith('SQLITE_CORRUPT'))
-      throw new LogCorrupt(`the database file is damaged: ${message}`, { expected: 'a whole database', got: message });
+    if (DAMAGED.has(code) || code.startsWith('SQLITE_CORRUPT')) throw damaged(message);
     throw error;
   }
 }
+
+const damaged = (finding: string): LogCorrupt =>
+  new LogCorrupt(`the database file is damaged: ${finding}`, { expected: 'a whole database', got: finding });

@@ -48,6 +48,8 @@ export interface LogStorage {
   /** Never throws: after it nothing of the transaction is there, unless its commit had been under way. */
   rollback(): void;
 
+  /** Compares the storage's own structures (indexes) with the rows. Throws LogCorrupt. */
+  check(): void;
   /** Drops all that is held in memory and reads the disk again. */
   reopen(): void;
   close(): void;

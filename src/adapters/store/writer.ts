@@ -96,7 +96,7 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
       lastCheckpoint = newest?.size;
       ends.clear();
     } catch (error) {
-      broken = new StoreClosed('sqlite', `it could not be read again after a failure (${(error as Error).message})`);
+      broken = new StoreClosed('log', `it could not be read again after a failure (${(error as Error).message})`);
     }
   }
 

@@ -4,6 +4,7 @@ import { createFaultyStore, scripted, type AppendFault } from '../../../src/adap
 import { createMemoryDisk, type MemoryDisk } from '../../../src/adapters/store/memory-storage.ts';
 import { openMemoryStore } from '../../../src/adapters/store/memory.ts';
 import type { LogStore } from '../../../src/adapters/store/log-store.ts';
+import type { CheckpointRow } from '../../../src/adapters/store/storage.ts';
 import { hex32 } from '../../../src/bolt/primitives.ts';
 import type { Event } from '../../../src/events/registry.ts';
 import { eventStoreContract, type LogHarness } from './contract.ts';
@@ -23,12 +24,9 @@ function harness(wrap: (store: LogStore) => LogStore = (store) => store): LogHar
       };
       change(raw);
       disk.rows = raw.rows;
-      for (const [size, row] of [...disk.checkpoints]) disk.checkpoints.set(size, { ...row, size });
-      if (raw.checkpoints !== disk.checkpoints) {
-        disk.checkpoints.clear();
-        for (const [size, row] of raw.checkpoints as Map<number, { note: string; edge: string }>)
-          disk.checkpoints.set(size, { ...row, size });
-      }
+      const checkpoints = [...(raw.checkpoints as Map<number, CheckpointRow>)];
+      disk.checkpoints.clear();
+      for (const [size, row] of checkpoints) disk.checkpoints.set(size, { ...row, size });
     },
     forgetKeptApart: () => void (disk.keptApart = undefined),
     remove() {},
