@@ -2,6 +2,7 @@
 import { status, type handleBidiStreamingCall, type handleClientStreamingCall } from '@grpc/grpc-js';
 import streams from '@eventstore/db-client/generated/streams_pb.js';
 import type { AppendReq, AppendResp, BatchAppendReq, BatchAppendResp } from '@eventstore/db-client/generated/streams_pb.js';
+import { StoreFull } from '../../events/store.ts';
 import type { Faults } from './faults.ts';
 import type { AppendOutcome, EmbeddedLog, Expected, ProposedEvent } from './log.ts';
 import { batchAnswer, expectedOf, InvalidRequest, proposedEvent, streamOf, timedOut, uuidOf } from './messages.ts';
@@ -47,7 +48,7 @@ export function batchAppendHandler(
       if (deadline < Date.now()) return answer(timedOut(correlation, stream));
       const fate = faults.fate(stream);
       if (fate === 'lost_request') return fail(status.UNAVAILABLE, 'the connection broke');
-      const outcome = await log.append(stream, expected, events);
+      const outcome = await log.append(stream, expected, events).catch(fullOutcome);
       if (fate === 'lost_answer') return fail(status.UNAVAILABLE, 'the connection broke');
       if (faults.frozen) await faults.gate();
       answer(batchAnswer(correlation, stream, expected, outcome));
@@ -83,6 +84,12 @@ export function batchAppendHandler(
     call.on('end', () => call.end());
     call.on('error', () => (ended = true));
   };
+}
+
+/** A full disk refuses one append; anything else ends the call. */
+function fullOutcome(error: unknown): AppendOutcome {
+  if (error instanceof StoreFull) return { kind: 'full', message: error.message };
+  throw error;
 }
 
 function collect(incoming: Map<string, Incoming>, message: BatchAppendReq): Incoming {
@@ -137,7 +144,7 @@ export function appendHandler(log: EmbeddedLog, faults: Faults): handleClientStr
       if (options === undefined) throw new InvalidRequest('an append opens with its options');
       const stream = streamOf(options.getStreamIdentifier());
       const expected = expectedOf(options, options.getRevision());
-      respond(null, classicAnswer(expected, await log.append(stream, expected, events)));
+      respond(null, classicAnswer(expected, await log.append(stream, expected, events).catch(fullOutcome)));
     }
   };
 }
@@ -159,5 +166,7 @@ function classicAnswer(expected: Expected, outcome: AppendOutcome): AppendResp {
     }
     case 'too_large':
       throw new InvalidRequest(`an append has at most ${outcome.limit} bytes`);
+    case 'full':
+      throw new Error(outcome.message);
   }
 }

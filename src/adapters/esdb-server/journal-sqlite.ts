@@ -1,5 +1,6 @@
 /** A journal in one SQLite file (libsql): WAL, synchronous=FULL, so that what was answered survives a power loss. */
 import Database from 'libsql';
+import { StoreFull } from '../../events/store.ts';
 import type { Journal, StoredRecord } from './journal.ts';
 
 const SCHEMA = `
@@ -17,7 +18,12 @@ const SCHEMA = `
   ) STRICT;
 `;
 
-type Columns = [number, string, number, string, string, string, Uint8Array, Uint8Array, number];
+const SELECT = `SELECT position, CAST(stream AS BLOB), revision, CAST(id AS BLOB), CAST(type AS BLOB), CAST(content_type AS BLOB),
+  data, metadata, created FROM records ORDER BY position`;
+
+/** Text columns come back as bytes. */
+type Text = string | Buffer;
+type Columns = [number, Text, number, Text, Text, Text, Uint8Array, Uint8Array, number];
 
 /** Opens or creates the file. Throws what SQLite throws when it is no database. */
 export function openSqliteJournal(file: string): Journal {
@@ -26,7 +32,8 @@ export function openSqliteJournal(file: string): Journal {
   db.pragma('synchronous = FULL');
   db.exec(SCHEMA);
   const insert = db.prepare('INSERT INTO records VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)');
-  const select = db.prepare('SELECT * FROM records ORDER BY position').raw();
+  // Text as bytes: the driver ends the process on text that is no UTF-8, and one flipped byte makes such text.
+  const select = db.prepare(SELECT).raw();
   return {
     load: () => (select.all() as Columns[]).map(toRecord),
     write(records) {
@@ -36,7 +43,8 @@ export function openSqliteJournal(file: string): Journal {
         db.exec('COMMIT');
       } catch (error) {
         if (db.inTransaction) db.exec('ROLLBACK');
-        throw error;
+        const { code, message } = error as { code?: string; message: string };
+        throw code === 'SQLITE_FULL' ? new StoreFull(message) : error;
       }
     },
     close: () => void db.close(),
@@ -56,5 +64,15 @@ const toColumns = ({ position, stream, revision, id, type, contentType, data, me
 ];
 
 function toRecord([position, stream, revision, id, type, contentType, data, metadata, created]: Columns): StoredRecord {
-  return { position, stream, revision, id, type, contentType, data: new Uint8Array(data), metadata: new Uint8Array(metadata), created };
+  return {
+    position,
+    stream: String(stream),
+    revision,
+    id: String(id),
+    type: String(type),
+    contentType: String(contentType),
+    data: new Uint8Array(data),
+    metadata: new Uint8Array(metadata),
+    created,
+  };
 }

@@ -1,4 +1,5 @@
 /** Where the embedded event log keeps its records: what a journal promises, and one in memory. */
+import { StoreFull } from '../../events/store.ts';
 
 /** One stored event, as any client of EventStoreDB may have written it. */
 export interface StoredRecord {
@@ -18,7 +19,7 @@ export interface StoredRecord {
 /** Keeps records in the order of their positions. */
 export interface Journal {
   load(): Iterable<StoredRecord>;
-  /** All or none, durable when it returns. Throws when there is no room: then nothing is kept. */
+  /** All or none, durable when it returns. Throws StoreFull when there is no room: then nothing is kept. */
   write(records: readonly StoredRecord[]): void;
   close(): void;
 }
@@ -26,17 +27,23 @@ export interface Journal {
 /** What outlives a server that is killed. Tests damage it by hand. */
 export interface MemoryJournal extends Journal {
   records: StoredRecord[];
+  /** Room for this many bytes of data. */
+  maxBytes: number;
 }
 
 export function createMemoryJournal(): MemoryJournal {
   return {
     records: [],
+    maxBytes: Infinity,
     load() {
       return [...this.records];
     },
     write(records) {
-      this.records.push(...records);
+      if (this.maxBytes !== Infinity && dataBytes(this.records) + dataBytes(records) > this.maxBytes) throw new StoreFull(`${this.maxBytes} bytes`);
+      for (const record of records) this.records.push(record);
     },
     close() {},
   };
 }
+
+const dataBytes = (records: readonly StoredRecord[]): number => records.reduce((sum, { data }) => sum + data.length, 0);

@@ -19,7 +19,9 @@ export type AppendOutcome =
   /** `revision` and `position` are those of the last event; -1 for an append of nothing. */
   | { readonly kind: 'success'; readonly revision: number; readonly position: number }
   | { readonly kind: 'wrong_expected_version'; readonly actual: number }
-  | { readonly kind: 'too_large'; readonly limit: number };
+  | { readonly kind: 'too_large'; readonly limit: number }
+  /** The journal has no room; nothing was written. The log itself rejects with StoreFull. */
+  | { readonly kind: 'full'; readonly message: string };
 
 export interface EmbeddedLog {
   /** Resolves when the events are durable; appends of the same moment share one commit. Rejects when the journal has no room. */

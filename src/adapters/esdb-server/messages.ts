@@ -113,6 +113,9 @@ export function batchAnswer(correlation: string, stream: string, expected: Expec
       return answer.setError(wrongExpectedVersion(expected, outcome.actual));
     case 'too_large':
       return answer.setError(tooLarge(outcome.limit));
+    case 'full':
+      // The client shows the message of a detail that it does not know.
+      return answer.setError(status(RESOURCE_EXHAUSTED, 'BadRequest', outcome.message, new Uint8Array(0)));
   }
 }
 
@@ -126,6 +129,7 @@ function batchSuccess(revision: number, position: number): BatchAppendResp.Succe
 const FAILED_PRECONDITION = 9;
 const ALREADY_EXISTS = 6;
 const INVALID_ARGUMENT = 3;
+const RESOURCE_EXHAUSTED = 8;
 const DEADLINE_EXCEEDED = 4;
 /** Field numbers of `google.protobuf.Empty` members in WrongExpectedVersion. */
 const EXPECTED_EMPTY = { any: 4, stream_exists: 5, no_stream: 6 } as const;

@@ -8,8 +8,12 @@ export type ReadCall = ServerWritableStream<ReadReq, ReadResp>;
 export function drained(call: ReadCall): Promise<void> {
   if (call.cancelled || call.destroyed) throw new Error('the reader has gone');
   return new Promise((resolve) => {
-    call.once('drain', resolve);
-    call.once('cancelled', resolve);
-    call.once('close', resolve);
+    const done = (): void => {
+      for (const event of ENOUGH) call.off(event, done);
+      resolve();
+    };
+    for (const event of ENOUGH) call.once(event, done);
   });
 }
+
+const ENOUGH = ['drain', 'cancelled', 'close'] as const;
