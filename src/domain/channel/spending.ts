@@ -21,6 +21,9 @@ export type ResolvingState = Extract<ChannelState, { phase: 'resolving' }>;
 export const SETTLED_DEPTH = 6;
 /** An HTLC this close to its deadline and not resolved is fought out on chain, blocks (BOLT 2, "cltv_expiry_delta Selection"). */
 export const DEADLINE_GRACE = 6;
+/** sat per 1000 weight. */
+const MIN_FEERATE_PER_KW = 253;
+const SOME_P2WPKH: Hex = `0014${'00'.repeat(20)}`;
 
 // ---- decide
 
@@ -96,12 +99,13 @@ function resolve({ height, confirmed_sweeps = [], sweep }: Command<'ReceiveBlock
   const started = sweep === undefined ? undefined : startSweep(ripe.inputs, sweep);
   if (started !== undefined) return [...confirmed, started];
   const settled = height - state.spend.block_height + 1 >= SETTLED_DEPTH;
-  const done = settled && waiting === 0 && !ripe.later && ripe.inputs.length === 0 && !hasOpenHtlcs(state, state.spend);
+  const done = settled && waiting === 0 && !ripe.later && ripe.inputs.length === 0 && !claimsRemain(state, state.spend);
   return done ? [...confirmed, { type: 'ChannelClosed', block_height: height }] : confirmed;
 }
 
-/** HTLC outputs of a commitment on chain are claimed by a lifecycle of their own; until then the channel stays open in the books. */
-const hasOpenHtlcs = (state: ResolvingState, spend: FundingSpend): boolean => spend.kind !== 'mutual' && state.commitments.htlcs.length > 0;
+/** HTLC outputs, and all of a revoked commitment, are claimed by a lifecycle of their own; until then the channel stays open in the books. */
+const claimsRemain = (state: ResolvingState, spend: FundingSpend): boolean =>
+  spend.kind === 'revoked' || (spend.kind !== 'mutual' && state.commitments.htlcs.length > 0);
 
 /** A sweep would be started now: worth a fresh script of the wallet. */
 export function sweepIsDue(state: ChannelState, height: BlockHeight): boolean {
@@ -111,11 +115,15 @@ export function sweepIsDue(state: ChannelState, height: BlockHeight): boolean {
 /** Our main output of the commitment on chain, once its delay lets the next block take it. */
 function ripeInputs(state: ResolvingState, spend: FundingSpend, height: BlockHeight): { inputs: readonly { kind: 'to_local' | 'to_remote'; input: SweepInput }[]; later: boolean } {
   const ours = ourOutput(state, spend);
-  if (ours === undefined) return { inputs: [], later: false };
+  if (ours === undefined || !isWorthASweep(ours.input)) return { inputs: [], later: false };
   const delay = ours.input.sequence === NO_DELAY ? 0 : ours.input.sequence;
   const ripe = height + 1 >= spend.block_height + delay;
   return { inputs: ripe ? [ours] : [], later: !ripe };
 }
+
+/** At the lowest feerate that is relayed something is left; a smaller output keeps no channel open. */
+const isWorthASweep = (input: SweepInput): boolean =>
+  buildSweep({ inputs: [input], destination_script: SOME_P2WPKH, feerate_per_kw: MIN_FEERATE_PER_KW }) !== undefined;
 
 /** `to_local` of our commitment, or `to_remote` of any of the peer's, found by its script. */
 export function ourOutput(state: EstablishedState, spend: FundingSpend): { kind: 'to_local' | 'to_remote'; input: SweepInput } | undefined {

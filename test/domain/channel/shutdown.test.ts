@@ -41,7 +41,7 @@ describe('shutdown', () => {
     const [a, b] = pair.peers.map(agreedOf);
     expect(a).toBeDefined();
     expect(a).toMatchObject({ closing_txid: b!.closing_txid, fee_satoshis: b!.fee_satoshis });
-    const closings = pair.peers.map(({ broadcasts }) => broadcasts.filter(({ what }) => what === 'closing').at(-1)!.raw);
+    const closings = pair.peers.map(({ broadcasts }) => broadcasts.find(({ what }) => what === 'closing')!.raw);
     expect(closings[0]).toBe(closings[1]);
     const { outputs, txid } = parseTx(closings[0]!);
     expect(txid).toBe(a!.closing_txid);
