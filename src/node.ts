@@ -216,6 +216,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     store,
     saga: allSagas,
     dispatch,
+    onRefused: ({ stream, revision }, { to, intent }, refusal) => onLog(`${stream}@${revision}: ${intent.type} to ${to} was refused: ${describeRefusal(refusal)}`),
     onParked: ({ stream, revision }, error) => onLog(`${stream}@${revision}: a saga is parked: ${(error as Error).message}`),
     onRetry: ({ stream, revision }, error, delay) => onLog(`${stream}@${revision}: ${error.message}; again in ${delay} ms`),
   });

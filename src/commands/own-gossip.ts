@@ -1,10 +1,12 @@
 /** Tells the network of our own channels as they come and go: announced once both sides have signed, disabled when they close. */
-import { satToMsat, type NodeId } from '../bolt/primitives.ts';
+import { satToMsat, ZERO_32, type NodeId } from '../bolt/primitives.ts';
 import type { Message } from '../bolt/messages.ts';
 import { isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
+import { describeRefusal } from '../domain/decider.ts';
 import type { ForwardingPolicy } from '../domain/relay/commands.ts';
 import type { StreamId } from '../events/store.ts';
 import type { Session } from './channel-context.ts';
+import { toData } from './gather.ts';
 import type { GossipInbox, OwnAnnouncement } from './gossip-inbox.ts';
 import type { GossipPort } from './peer-inbox.ts';
 
@@ -63,7 +65,12 @@ export function gossipPort(gossip: GossipInbox): GossipPort {
     onMessage(message: Message, session: Session) {
       gossip.onMessage(session.peer_id, message);
     },
-    onConnected: (session) => gossip.onPeerConnected({ node_id: session.peer_id, send: (message) => session.send(message) }),
+    onConnected: (session) =>
+      gossip.onPeerConnected({
+        node_id: session.peer_id,
+        send: (message) => session.send(message),
+        warn: (refusal) => void session.send({ type: 'warning', channel_id: ZERO_32, data: toData(describeRefusal(refusal)), tlvs: {} }),
+      }),
     onDisconnected: (session) => gossip.onPeerDisconnected(session.peer_id),
   };
 }
