@@ -60,6 +60,8 @@ export function negotiateClosing({ feerate_per_kw }: Command<'NegotiateClosing'>
 
 export function receiveClosingSigned(command: Command<'ReceiveClosingSigned'>, state: ChannelState): Decision<ChannelEvent> {
   const { message } = command;
+  // The peer's broadcast reached a block before its message reached us: the chain has said it already.
+  if (state.phase === 'resolving' || state.phase === 'closed') return accept<ChannelEvent>();
   if (state.phase !== 'closing') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
   const { fee_satoshis, signature } = message;
   const variants = closingVariants(state, fee_satoshis);
