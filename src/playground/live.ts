@@ -1,11 +1,10 @@
 /** The playground without an end: payments flow, blocks are found, the view is drawn and the API answers, until it is told to stop. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Name } from './cast.ts';
-import { startNetwork } from './network.ts';
-import { fundWallets, openChannels } from './opening.ts';
+import { startNetwork, type Network } from './network.ts';
+import { fundWallets, openChannels, type OpenedChannel } from './opening.ts';
 import { clock, grouped, inSat } from './paint.ts';
-import type { Scene } from './scene.ts';
-import { watchNetwork } from './scene.ts';
+import { watchNetwork, type Scene } from './scene.ts';
 import { startScreen, type Terminal } from './screen.ts';
 import { serveNetwork } from './serve.ts';
 import { startTraffic } from './traffic.ts';
@@ -42,7 +41,8 @@ const BLOCK_MS = 8_000;
 const LINE_MS = 5_000;
 
 /** Runs until `signal` aborts, then ends every payment, closes every log and answers what there was. */
-export async function playLive({ dataDir, host, port, terminal, say, onLog, signal }: LiveOptions): Promise<LiveSummary> {
+export async function playLive(options: LiveOptions): Promise<LiveSummary> {
+  const { dataDir, host, port, say, onLog } = options;
   const network = await startNetwork({ dataDir, onLog });
   try {
     say('funding wallets, opening channels: alice = bob - carol - dave');
@@ -50,20 +50,30 @@ export async function playLive({ dataDir, host, port, terminal, say, onLog, sign
     const channels = await openChannels(network);
     const served = await serveNetwork(network, host, port, (taken) => say(`port ${taken} is taken: trying ${taken + 1}`));
     say(`${channels.length} channels are open; ${served.address} answers, ${served.address}/docs explains`);
-    const onlooker = await watchNetwork(network, channels);
-    const traffic = startTraffic(network, channels, { onPaid: onlooker.paid, onBroken: onlooker.broken });
-    const shown = show(() => onlooker.scene(served.address), terminal, say);
-    await mineUntilAborted(network.mine, signal);
-    shown.stop();
-    say('ending: no new payments, waiting for the last ones');
-    await within('the last payments', traffic.stop(), 10_000).catch((error: Error) => say(error.message));
-    const scene = onlooker.scene();
-    onlooker.stop();
-    await served.close();
-    return summarize(scene, dataDir);
+    try {
+      return await perform(network, channels, served.address, options);
+    } finally {
+      await served.close();
+    }
   } finally {
     await network.stop();
   }
+}
+
+/** Payments, blocks and the view, until the signal; then the last payments end. */
+async function perform(network: Network, channels: readonly OpenedChannel[], address: string, { dataDir, terminal, say, signal }: LiveOptions): Promise<LiveSummary> {
+  const onlooker = await watchNetwork(network, channels);
+  const traffic = startTraffic(network, channels, { onPaid: onlooker.paid, onBroken: onlooker.broken });
+  const shown = show(() => onlooker.scene(address), terminal, say);
+  try {
+    await mineUntilAborted(network.mine, signal);
+  } finally {
+    shown.stop();
+    say('ending: no new payments, waiting for the last ones');
+    await within('the last payments', traffic.stop(), 10_000).catch((error: Error) => say(error.message));
+    onlooker.stop();
+  }
+  return summarize(onlooker.scene(), dataDir);
 }
 
 /** The view on a terminal; elsewhere a line now and then. */

@@ -32,13 +32,16 @@ export function startScreen(terminal: Terminal, frame: (size: Size) => readonly 
     const lines = frame(size).slice(0, size.rows).map((line) => `${toText(line, colours)}${ESC}K`);
     terminal.write(`${BEGIN_FRAME}${ESC}H${lines.join('\r\n')}${ESC}J${END_FRAME}`);
   };
+  const leave = (): void => void terminal.write(LEAVE);
+  process.once('exit', leave); // However the process ends.
   terminal.write(ENTER);
   draw();
   const timer = setInterval(draw, 1000 / FRAMES_PER_SECOND);
   return {
     stop() {
       clearInterval(timer);
-      terminal.write(LEAVE);
+      process.off('exit', leave);
+      leave();
     },
   };
 }
