@@ -2,7 +2,7 @@
 import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
 import type { BlockHeight, Hex, Hex32 } from '../bolt/primitives.ts';
 import { sweepIsDue } from '../domain/channel/spending.ts';
-import { isEstablished, type EstablishedState } from '../domain/channel/state.ts';
+import { isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
 import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
 import type { ChannelLoop } from './channel-loop.ts';
 import type { Channels } from './channels.ts';
@@ -22,12 +22,21 @@ export interface SpendingTransaction {
   readonly transaction: Hex;
 }
 
+/** Pauses before an event of the chain is taken again; the last one repeats. In milliseconds. */
+const PAUSES_MS = [50, 200, 1_000, 5_000, 30_000];
+/** Tries of one channel before the others go on without it: a channel that stopped must not stop the node. */
+const CHANNEL_TRIES = 3;
+
 export class ChainInbox {
   readonly #options: ChainInboxOptions;
   #height: BlockHeight;
   #feerate = 253;
-  #stop: (() => void) | undefined;
+  #unfollow: (() => void) | undefined;
+  #stopped = false;
+  #tipAtStart: BlockHeight = 0;
   readonly #heightWaiters = new Set<() => void>();
+  /** Channels whose funding has to be found on the chain again: after a reorganisation, or a start. */
+  readonly #unfound = new Set<ChannelLoop>();
 
   constructor(options: ChainInboxOptions) {
     this.#options = options;
@@ -45,21 +54,37 @@ export class ChainInbox {
 
   /** Follows the chain from a height on. Resolves when its tip of now is reached. */
   async start(fromHeight: BlockHeight): Promise<void> {
-    const { chain, log } = this.#options;
+    const { chain, channels } = this.#options;
     const tip = await chain.tip();
     this.#feerate = await chain.estimateFeerate(6);
-    this.#stop = chain.follow(fromHeight, (event) => this.#take(event).catch((error: Error) => log(`a chain event went wrong: ${error.message}`)));
+    this.#tipAtStart = tip.height;
+    for (const loop of channels.all()) if (isConfirmed(loop.state)) this.#unfound.add(loop);
+    this.#unfollow = chain.follow(fromHeight, (event) => this.#takeSurely(event));
     if (fromHeight > tip.height) this.#height = tip.height;
     await this.reached(tip.height);
   }
 
   stop(): void {
-    this.#stop?.();
+    this.#stopped = true;
+    this.#unfollow?.();
   }
 
   /** Resolves once blocks up to `height` have been handed to every channel. */
   async reached(height: BlockHeight): Promise<void> {
     while (this.#height < height) await new Promise<void>((resolve) => this.#heightWaiters.add(resolve));
+  }
+
+  /** No event is passed over: while the store or the chain fails, the chain waits. What was taken already is taken again. */
+  async #takeSurely(event: ChainEvent): Promise<void> {
+    for (let tries = 0; !this.#stopped; tries++) {
+      try {
+        return await this.#take(event);
+      } catch (error) {
+        const pause = PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)]!;
+        this.#options.log(`${describe(event)} could not be taken: ${(error as Error).message}; again in ${pause} ms`);
+        await sleep(pause);
+      }
+    }
   }
 
   async #take(event: ChainEvent): Promise<void> {
@@ -71,9 +96,11 @@ export class ChainInbox {
     this.#heightWaiters.clear();
   }
 
-  #rollBack(to_height: BlockHeight): void {
+  async #rollBack(to_height: BlockHeight): Promise<void> {
     this.#height = to_height;
-    for (const loop of this.#options.channels.all()) void this.#send(loop, { type: 'RollBack', to_height });
+    const loops = this.#options.channels.all();
+    for (const loop of loops) if (isConfirmed(loop.state, to_height)) this.#unfound.add(loop);
+    await Promise.all(loops.map((loop) => this.#send(loop, { type: 'RollBack', to_height })));
   }
 
   async #block(block: Block): Promise<void> {
@@ -87,6 +114,7 @@ export class ChainInbox {
     if (!isEstablished(state) || state.phase === 'closed') return;
     if (state.phase === 'opening' && state.step === 'funded' && state.funding.confirmed === undefined) await this.#confirm(loop, state, block.height);
     const spending = spent.get(outpointKey(state.funding.txid, state.funding.output_index));
+    if (spending === undefined && block.height >= this.#tipAtStart && this.#unfound.has(loop)) await this.#findFunding(loop, state);
     const sweeps = state.phase === 'resolving' ? await this.#confirmedSweeps(state.sweeps) : [];
     await this.#send(loop, {
       type: 'ReceiveBlock',
@@ -107,6 +135,16 @@ export class ChainInbox {
     await this.#send(loop, { type: 'ConfirmFunding', funding_txid: funding.txid, funding_transaction, block_height, transaction_index, next_per_commitment_point });
   }
 
+  /** A funding that a reorganisation threw out has to come back: both ends know the transaction. */
+  async #findFunding(loop: ChannelLoop, state: EstablishedState): Promise<void> {
+    const { chain, log } = this.#options;
+    const { txid, transaction } = state.funding;
+    const spent = 'spend' in state && state.spend !== undefined;
+    if (spent || (await chain.confirmedTransaction(txid)) !== undefined) return void this.#unfound.delete(loop);
+    const sent = transaction === undefined ? undefined : await chain.broadcast(transaction);
+    log(`${loop.stream}: the funding transaction ${txid} is in no block any more; ${sent?.ok === true ? 'it is sent again' : `it could not be sent again: ${sent?.code ?? 'not known'}`}`);
+  }
+
   async #confirmedSweeps(sweeps: readonly { readonly sweep_txid: Hex32; readonly confirmed_height?: BlockHeight }[]): Promise<{ txid: Hex32; block_height: BlockHeight }[]> {
     const open = sweeps.filter(({ confirmed_height }) => confirmed_height === undefined);
     const found = await Promise.all(open.map(({ sweep_txid }) => this.#options.chain.confirmedTransaction(sweep_txid)));
@@ -114,10 +152,27 @@ export class ChainInbox {
   }
 
   async #send(loop: ChannelLoop, command: Parameters<ChannelLoop['run']>[0]): Promise<void> {
-    const outcome = await loop.run(command).catch((error: Error) => ({ refused: { code: error.message } }));
-    if ('refused' in outcome) this.#options.log(`${loop.stream}: ${command.type} was refused: ${outcome.refused.code}`);
+    for (let tries = 1; !this.#stopped; tries++) {
+      try {
+        const outcome = await loop.run(command);
+        if ('refused' in outcome) this.#options.log(`${loop.stream}: ${command.type} was refused: ${outcome.refused.code}`);
+        return;
+      } catch (error) {
+        this.#options.log(`${loop.stream}: ${command.type} went wrong: ${(error as Error).message}`);
+        if (tries >= CHANNEL_TRIES) return;
+        await sleep(PAUSES_MS[tries]!);
+      }
+    }
   }
 }
+
+/** Confirmed above a height, as the channel believes. */
+const isConfirmed = (state: ChannelState, above = -1): boolean =>
+  isEstablished(state) && state.phase !== 'closed' && state.funding.confirmed !== undefined && state.funding.confirmed.block_height > above;
+
+const describe = (event: ChainEvent): string => (event.type === 'block_connected' ? `block ${event.block.height}` : `the roll-back to block ${event.tip.height}`);
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());
 
 const outpointKey = (txid: Hex32, index: number): string => `${txid}:${index}`;
 
