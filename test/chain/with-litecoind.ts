@@ -6,5 +6,5 @@ const missing = whyNoLitecoind();
 if (missing !== undefined) console.warn(`the chain stories are skipped: ${missing}`);
 
 export function describeWithLitecoind(name: string, stories: () => void): void {
-  describe.skipIf(missing !== undefined)(name, stories);
+  describe.skipIf(missing !== undefined)(name, () => void stories());
 }

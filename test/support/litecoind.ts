@@ -25,6 +25,8 @@ export interface Litecoind {
   /** Takes a block and all above off the best chain, as if they were invalid; `reconsider` lets them come back. */
   invalidate(block_hash: Hex32): Promise<void>;
   reconsider(block_hash: Hex32): Promise<void>;
+  /** What waits is forgotten, as by daemons that never heard of it. */
+  forgetMempool(): Promise<void>;
   height(): Promise<number>;
   hashAt(height: number): Promise<Hex32>;
   /** Ends the daemon and starts it again on its folder and its port. */
@@ -94,11 +96,22 @@ export async function startLitecoind({ flags = ['-txindex=1'], blocks = INITIAL_
 
   return {
     url, cookieFile, rpc, mine, height, halt,
-    pay: async (script_pubkey, value) =>
-      (await rpc.call('sendtoaddress', [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)], text)) as Hex32,
+    async pay(script_pubkey, value) {
+      const txid = await rpc.call('sendtoaddress', [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)], text);
+      // After forgetMempool the wallet sends nothing of its own.
+      const { hex } = await rpc.call('gettransaction', [txid], z.object({ hex: text }));
+      return (await rpc.call('sendrawtransaction', [hex], text)) as Hex32;
+    },
     invalidate: async (block_hash) => void (await rpc.call('invalidateblock', [block_hash], z.null())),
     reconsider: async (block_hash) => void (await rpc.call('reconsiderblock', [block_hash], z.null())),
     hashAt: async (at) => (await rpc.call('getblockhash', [at], text)) as Hex32,
+    async forgetMempool() {
+      await halt();
+      await rm(join(folder, 'regtest', 'mempool.dat'), { force: true });
+      // The wallet would send its own again.
+      await launch([...flags, '-walletbroadcast=0']);
+      await rpc.call('loadwallet', ['faucet'], z.object({})).catch(() => undefined);
+    },
     async restart(extraFlags = flags) {
       await halt();
       await launch(extraFlags);

@@ -29,10 +29,11 @@ export function createFollower(source: FollowSource, fromHeight: BlockHeight, on
   /** What the next block must stand on. */
   let last: ChainTip | undefined;
   let running: Promise<void> | undefined;
-  let [stopped, again] = [false, false];
+  let wanted = false;
+  let stopped = false;
 
   async function next(): Promise<ChainEvent | undefined> {
-    const tip = source.tip();
+    const tip = stopped ? undefined : source.tip();
     if (tip === undefined) return undefined;
     last ??= await anchor(tip);
     if (last !== undefined && (tip.height < last.height || (tip.height === last.height && tip.block_hash !== last.block_hash))) return rollBack(last);
@@ -80,26 +81,29 @@ export function createFollower(source: FollowSource, fromHeight: BlockHeight, on
 
   async function run(): Promise<void> {
     try {
-      for (let event = await next(); event !== undefined && !stopped; event = stopped ? undefined : await next()) {
-        await Promise.resolve(onEvent(event)).catch(onListenerError);
-      }
+      for (let event = await next(); event !== undefined; event = await next()) await tell(event);
     } catch (error) {
       if (!stopped) source.onProblem(error);
     }
   }
 
+  async function tell(event: ChainEvent): Promise<void> {
+    try {
+      if (!stopped) await onEvent(event);
+    } catch (error) {
+      onListenerError(error);
+    }
+  }
+
   function wake(): void {
-    again = true;
+    wanted = true;
     running ??= walk().finally(() => (running = undefined));
   }
 
   async function walk(): Promise<void> {
     // Never within the caller's turn.
     await Promise.resolve();
-    while (again && !stopped) {
-      again = false;
-      await run();
-    }
+    for (; wanted; await run()) wanted = false;
   }
 
   return { wake, stop: () => void (stopped = true), idle: async () => running };
