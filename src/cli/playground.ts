@@ -10,7 +10,7 @@ export interface PlaygroundOptions {
 }
 
 /** The nodes are only loaded for those who play: an audit needs none of them. */
-export async function playgroundCommand({ data, once = false, json = false, verbose = false, port }: PlaygroundOptions, _io: Io): Promise<number> {
+export async function playgroundCommand({ data, once = false, json = false, verbose = false, port }: PlaygroundOptions, io: Io): Promise<number> {
   const { runPlayground } = await import('../playground/run.ts');
-  return runPlayground({ dataDir: data, once, json, verbose, port });
+  return runPlayground({ dataDir: data, once, json, verbose, port, io });
 }

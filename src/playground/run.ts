@@ -65,6 +65,7 @@ function endOnSignals(outer?: AbortSignal): { readonly signal: AbortSignal; rele
   const controller = new AbortController();
   const end = (): void => (controller.signal.aborted ? process.exit(130) : controller.abort());
   process.on('SIGINT', end).on('SIGTERM', end);
+  if (outer?.aborted === true) controller.abort();
   outer?.addEventListener('abort', end, { once: true });
   return {
     signal: controller.signal,

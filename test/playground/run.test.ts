@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { main } from '../../src/cli/fulgurite.ts';
 import { auditAll } from '../../src/playground/audits.ts';
 import { prepareDataFolder } from '../../src/playground/data-folder.ts';
 import { runPlayground } from '../../src/playground/run.ts';
@@ -67,4 +68,15 @@ describe('the live playground', () => {
     const audits = await auditAll(dataDir);
     expect(audits.flatMap(({ report }) => report.failures)).toEqual([]);
   }, 60_000);
+});
+
+describe('fulgurite playground', () => {
+  it('says in one sentence why it does not start, and exits 1', async () => {
+    const used = join(folder, 'used again');
+    mkdirSync(join(used, 'alice'), { recursive: true });
+    const stderr: string[] = [];
+    const io = { stdout: { write: () => true }, stderr: { write: (text: string) => stderr.push(text) > 0 } };
+    expect(await main(['playground', '--once', '--data', used], io)).toBe(1);
+    expect(stderr.join('')).toMatch(/expected a folder without nodes, got alice .*\(data_folder_in_use\)/);
+  });
 });
