@@ -17,10 +17,15 @@ export interface Faults {
   readonly frozen: boolean;
   /** Resolves at once, or when the server is thawed. */
   gate(): Promise<void>;
+  /** Ends every subscription, as EventStoreDB does to readers that are too slow. */
+  dropSubscriptions(): void;
+  /** Called by each subscription with how to drop it; answers how to leave. */
+  onDrop(drop: () => void): () => void;
 }
 
 export function createFaults(): Faults {
   let thawed: { promise: Promise<void>; resolve: () => void } | undefined;
+  const subscriptions = new Set<() => void>();
   return {
     fate: () => 'normal',
     get frozen() {
@@ -35,6 +40,11 @@ export function createFaults(): Faults {
     thaw() {
       thawed?.resolve();
       thawed = undefined;
+    },
+    dropSubscriptions: () => subscriptions.forEach((drop) => drop()),
+    onDrop(drop) {
+      subscriptions.add(drop);
+      return () => void subscriptions.delete(drop);
     },
     gate: () => thawed?.promise ?? Promise.resolve(),
   };

@@ -17,6 +17,7 @@ export interface SubscriptionRequest {
 
 /** As EventStoreDB: live events that may wait for one reader. */
 const MAX_WAITING = 32;
+const TOO_SLOW = 'Operation timed out: Consumer too slow to handle event while live.';
 
 /** Answers when the reader has gone or was dropped. */
 export async function serveSubscription(
@@ -26,14 +27,21 @@ export async function serveSubscription(
   { id, filter, stream, next: first }: SubscriptionRequest,
 ): Promise<void> {
   const list = () => (stream === undefined ? log.all : (log.stream(stream) ?? []));
-  const gone = (): boolean => call.cancelled || call.destroyed;
-  let [next, looked, live, blocked, wake] = [first, 0, false, false, () => {}];
+  const gone = (): boolean => dropped || call.cancelled || call.destroyed;
+  let [next, looked, live, blocked, dropped, wake] = [first, 0, false, false, false, () => {}];
+  const drop = (): void => {
+    if (gone()) return;
+    dropped = true;
+    call.emit('error', Object.assign(new Error(TOO_SLOW), { code: status.ABORTED, details: TOO_SLOW }));
+    wake();
+  };
   call.once('cancelled', () => wake());
   call.once('close', () => wake());
   const stop = log.onCommitted(() => {
-    if (live && blocked && isTooSlow(list(), next, filter)) drop(call);
+    if (live && blocked && isTooSlow(list(), next, filter)) drop();
     wake();
   });
+  const leave = faults.onDrop(drop);
   try {
     call.write(confirmation(id));
     while (!gone()) {
@@ -55,6 +63,7 @@ export async function serveSubscription(
     }
   } finally {
     stop();
+    leave();
   }
 }
 
@@ -64,9 +73,4 @@ function isTooSlow(list: readonly StoredRecord[], next: number, { fits }: Filter
     if (fits(list[index]!)) waiting += 1;
   }
   return waiting > MAX_WAITING;
-}
-
-function drop(call: ReadCall): void {
-  const details = 'Operation timed out: Consumer too slow to handle event while live.';
-  call.emit('error', Object.assign(new Error(details), { code: status.ABORTED, details }));
 }
