@@ -89,8 +89,8 @@ export class Peer {
   closingFeerate = 1_000;
   wantsToClose = false;
   signer: LocalSigner;
-  /** Hears of every event once it is part of the state. */
-  onEvent: (peer: Peer, event: ChannelEvent, before: ChannelState) => void = () => undefined;
+  /** Each hears of every event once it is part of the state. */
+  readonly listeners: ((peer: Peer, event: ChannelEvent, before: ChannelState) => void)[] = [];
 
   constructor(name: PeerName, policy: ChannelPolicy) {
     this.name = name;
@@ -145,7 +145,7 @@ export class Peer {
       assertInvariants(this.state);
       this.events.push(event);
       this.log.push({ type: event.type, data: canonicalData(event) });
-      this.onEvent(this, event, before);
+      for (const listener of this.listeners) listener(this, event, before);
     }
     for (const effect of effectsOf(events, this.state)) this.perform(effect);
   }

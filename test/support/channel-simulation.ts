@@ -31,7 +31,7 @@ const amount = fc.oneof(
   fc.bigInt(90_000_000n, 700_000_000n).map(msat),
 );
 
-export const step: fc.Arbitrary<Step> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 30, arbitrary: fc.record({ do: fc.constant('deliver' as const), to: peerName }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constant('talk' as const), turns: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 16, arbitrary: fc.record({ do: fc.constant('act' as const), who: peerName }) },
@@ -43,6 +43,9 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('restart' as const), who: peerName }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), who: peerName }) },
 );
+
+/** The steps of one life. */
+export const life = fc.array(step, { maxLength: 80, size: 'max' });
 
 /** The channels that lives begin in: roomy, or with one limit within reach. */
 const beginnings = {
@@ -82,7 +85,7 @@ export class Simulation {
   constructor(pair: Pair) {
     this.pair = pair;
     this.#initial = { alice: pair.alice.established.commitments.local_msat, bob: pair.bob.established.commitments.local_msat };
-    for (const peer of pair.peers) peer.onEvent = (who, event, before) => this.#check(who, event, before);
+    for (const peer of pair.peers) peer.listeners.push((who, event, before) => this.#check(who, event, before));
   }
 
   // ---- steps
@@ -259,9 +262,11 @@ function verdict(decision: NonNullable<ReturnType<Pair['deliver']>>): string {
   return failed === undefined ? 'accepted' : `${failed.code}: ${failed.reason}`;
 }
 
-/** One life, from its beginning to its end. Answers what it proved. */
-export function live(name: Beginning, steps: readonly Step[]): Simulation {
-  const simulation = new Simulation(begin(name));
+/** One life, from its beginning to its end. `look` sees the pair before it begins, and may watch it from then on. Answers what it proved. */
+export function live(name: Beginning, steps: readonly Step[], look: (pair: Pair) => void = () => undefined): Simulation {
+  const pair = begin(name);
+  const simulation = new Simulation(pair);
+  look(pair);
   for (const each of steps) simulation.take(each);
   simulation.finish();
   return simulation;

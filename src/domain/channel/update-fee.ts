@@ -4,7 +4,7 @@ import type { UpdateEvent } from '../../events/channel/updates.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { proposalView, worstView, type View } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
-import { standing } from './htlc-lifecycle.ts';
+import { isUnsigned, standing } from './htlc-lifecycle.ts';
 import { describeBreach, dustBreach, feeBreach, type Breach } from './limits.ts';
 import { isLive, type ChannelState, type Commitments, type LiveState } from './state.ts';
 
@@ -45,7 +45,9 @@ export function receiveUpdateFee({ message, policy }: Command<'ReceiveUpdateFee'
   if (feerate_per_kw < policy.min_feerate_per_kw || feerate_per_kw > policy.max_feerate_per_kw) {
     return refuse('feerate_out_of_range', { feerate_per_kw, min: policy.min_feerate_per_kw, max: policy.max_feerate_per_kw }, 'disconnect');
   }
-  if (newestFeerate(state) === feerate_per_kw) return accept<ChannelEvent>();
+  // Proposed already on this connection. One that is in force is an update like any other: the peer waits for our signature on it.
+  const newest = state.commitments.fees.at(-1)!;
+  if (isUnsigned(newest.state) && newest.feerate_per_kw === feerate_per_kw) return accept<ChannelEvent>();
   const view = { ...proposalView(state.commitments), feerate_per_kw };
   const breach = feeBreach(state.terms, view);
   if (breach !== undefined) return refuse(breach.code, breach.detail, 'disconnect');

@@ -371,6 +371,15 @@ describe('the feerate', () => {
     expect(alice.setFee(1_000)).toEqual({ accepted: [] });
   });
 
+  it('taken back before it was signed is signed by both all the same', () => {
+    const pair = opened();
+    pair.alice.setFee(2_000);
+    pair.disconnect();
+    pair.alice.setFee(1_000);
+    pair.reconnect().settle();
+    for (const { established } of pair.peers) expect(established.commitments.fees).toMatchObject([{ feerate_per_kw: 1_000 }]);
+  });
+
   it('of many proposals only the last is remembered', () => {
     const pair = opened();
     for (let feerate = 2_000; feerate < 2_020; feerate++) pair.alice.setFee(feerate);
