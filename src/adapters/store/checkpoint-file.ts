@@ -1,5 +1,5 @@
 /** The newest signed checkpoint, kept apart from the database: what tells a log that was cut short, or an old copy put back. */
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseCheckpoint } from '../../events/checkpoint.ts';
 import { LogCorrupt } from '../../events/store.ts';
@@ -16,7 +16,9 @@ export interface CheckpointFile {
 }
 
 export function openCheckpointFile(file: string): CheckpointFile {
-  const fd = openSync(file, existsSync(file) ? 'r+' : 'w+', 0o600);
+  // Both slots are taken at once, so that a full disk never keeps a checkpoint from being written.
+  if (!existsSync(file)) writeFileSync(file, '\n'.repeat(2 * SLOT), { mode: 0o600 });
+  const fd = openSync(file, 'r+');
   const [first, second] = slots(file).map(sizeOf) as [number, number];
   let slot = first > second ? 1 : 0;
   return {
