@@ -8,25 +8,23 @@ import { listenPeers } from './adapters/peer/server.ts';
 import { createSigner } from './adapters/signer/local-signer.ts';
 import { loadOrCreateSeed } from './adapters/signer/seed.ts';
 import type { LogStore } from './adapters/store/log-store.ts';
-import { openSqliteStore } from './adapters/store/sqlite.ts';
+import { openSqliteStore, type SqliteStoreOptions } from './adapters/store/sqlite.ts';
 import { selectCoins } from './adapters/wallet/coin-selection.ts';
 import { createHdKeys } from './adapters/wallet/hd-keys.ts';
 import { chooseCryptoBackend } from './bolt/crypto-native.ts';
 import type { NetworkName } from './bolt/networks.ts';
-import type { BlockHeight } from './bolt/primitives.ts';
+import type { BlockHeight, NodeId } from './bolt/primitives.ts';
 import type { Session } from './commands/channel-context.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import type { Chain } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
-import { assembleNode, OUR_FEATURES, type NodeControl } from './node.ts';
+import { assembleNode, OUR_FEATURES, type NodeControl, type NodeParts } from './node.ts';
 
-export { DEFAULT_FORWARDING, DEFAULT_POLICY, NodeRefusal, VERSION, type OpenChannelRequest } from './node.ts';
+export { DEFAULT_FORWARDING, DEFAULT_POLICY, NodeRefusal, VERSION, type NodeControl, type OpenChannelRequest } from './node.ts';
 
-export interface NodeOptions {
+interface CommonOptions {
   /** Also the alias the node announces. */
   readonly name: string;
-  /** Holds `<name>/log.sqlite` and `<name>/seed`. */
-  readonly dataDir: string;
   readonly network: NetworkName;
   readonly chain: Chain;
   /** Where peers reach us; loopback and any free port unless told. */
@@ -40,26 +38,60 @@ export interface NodeOptions {
   readonly now?: () => Date;
 }
 
+export interface NodeOptions extends CommonOptions {
+  /** Holds `<name>/log.sqlite` and `<name>/seed`. */
+  readonly dataDir: string;
+}
+
+/** What a store is opened with: whose log it is, and how its checkpoints are signed. */
+export type StoreIdentity = Pick<SqliteStoreOptions, 'nodeId' | 'logKeySeed' | 'now'>;
+
+export interface RunOptions extends CommonOptions {
+  /** BIP 39's 64 bytes. */
+  readonly seed: Uint8Array;
+  /** Opens the log. The node closes it. */
+  readonly openStore: (identity: StoreIdentity) => Promise<LogStore>;
+}
+
 export interface RunningNode extends NodeControl {
   readonly host: string;
   readonly port: number;
   readonly store: LogStore;
   /** Connects, and keeps reconnecting until the node stops. Rejects when the first attempt fails. */
   connect(peer: PeerAddress): Promise<void>;
+  /** Ends the connection of a peer, if there is one, and does not seek it again. The peer may come back by itself. */
+  disconnect(node_id: NodeId): void;
   stop(): Promise<void>;
   /** Ends as a power cut would: nothing is flushed, nobody is told. */
   kill(): Promise<void>;
 }
 
 /** Starts a node on its data folder: the log is verified, the channels rebuilt from it, the chain followed, peers let in. */
-export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { name, network, chain, host = '127.0.0.1', onLog = () => undefined, now = () => new Date() } = options;
-  const { name: crypto_backend } = await chooseCryptoBackend();
-  const folder = join(options.dataDir, name);
+export async function startNode({ dataDir, ...options }: NodeOptions): Promise<RunningNode> {
+  const folder = join(dataDir, options.name);
   mkdirSync(folder, { recursive: true });
   const { seed } = loadOrCreateSeed(join(folder, 'seed'));
-  const signer = createSigner(seed, { network });
-  const store = await openSqliteStore({ file: join(folder, 'log.sqlite'), nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now });
+  return runNode({ ...options, seed, openStore: (identity) => openSqliteStore({ file: join(folder, 'log.sqlite'), ...identity }) });
+}
+
+/** The same with a seed and a store from wherever they are kept. */
+export async function runNode(options: RunOptions): Promise<RunningNode> {
+  const { now = () => new Date() } = options;
+  const { name: crypto_backend } = await chooseCryptoBackend();
+  const signer = createSigner(options.seed, { network: options.network });
+  const store = await options.openStore({ nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now });
+  try {
+    return await runOn(store, { ...options, signer, crypto_backend, now });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+type Assembly = RunOptions & Pick<NodeParts, 'signer' | 'crypto_backend' | 'now'>;
+
+async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...options }: Assembly): Promise<RunningNode> {
+  const { name, network, chain, host = '127.0.0.1', onLog = () => undefined } = options;
   const coins = { keys: createHdKeys(seed, network), selectCoins };
   const entropy = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
   const { policy, forwarding, fromHeight } = options;
@@ -82,7 +114,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     });
   };
   const peerOptions = { keys: signer, features: OUR_FEATURES, chain_hashes: [chain.chain_hash] };
-  const server = await listenPeers({ ...peerOptions, host, port: options.port ?? 0, onRejected: (reason, address) => onLog(`${address}: ${reason.message}`) }, admit);
+  const onRejected = (reason: Error, address: string): void => onLog(`${address}: ${reason.message}`);
+  const server = await listenPeers({ ...peerOptions, host, port: options.port ?? 0, onRejected }, admit).catch(async (error: unknown) => {
+    await node.stop();
+    throw error;
+  });
   const dialer = createDialer({ ...peerOptions, isConnected: (id) => node.inbox.session(id) !== undefined, onConnection: admit });
 
   const closeWire = async (): Promise<void> => {
@@ -97,6 +133,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     port: server.port,
     store,
     connect: (peer) => dialer.keep(peer),
+    disconnect(node_id) {
+      dialer.forget(node_id);
+      node.inbox.session(node_id)?.close('disconnected', 'asked for by the user');
+    },
     async stop() {
       await closeWire();
       await node.stop();

@@ -2,7 +2,7 @@
 import { CHANNEL_TYPES, features } from './bolt/09-features/features.ts';
 import type { Currency } from './bolt/11-payment-encoding/invoice.ts';
 import { NETWORKS, type NetworkName } from './bolt/networks.ts';
-import { msat, sat, type BlockHeight, type Hex, type Msat, type NodeId, type Sat } from './bolt/primitives.ts';
+import { msat, sat, type BlockHeight, type Hex, type Hex32, type Msat, type NodeId, type Sat } from './bolt/primitives.ts';
 import { rememberAttachments } from './commands/attachments.ts';
 import { ChainInbox } from './commands/chain-inbox.ts';
 import type { ChannelContext } from './commands/channel-context.ts';
@@ -58,6 +58,8 @@ export interface OpenChannelRequest {
   readonly announce?: boolean;
   /** anchors_zero_fee_htlc_tx unless told. */
   readonly channel_type?: Hex;
+  /** The same one again asks for the same channel: nothing is opened twice. */
+  readonly command_id?: Hex32;
 }
 
 /** What can be asked of a node, whatever carries its messages. */
@@ -72,6 +74,7 @@ export interface NodeControl {
   createInvoice(request: InvoiceRequest): Promise<InvoiceResult>;
   /** Resolves at the payment's end. */
   pay: Payments['pay'];
+  readonly payments: Payments;
   /** Begins the close: by agreement, or with `force` by our own commitment. Throws NodeRefusal. */
   closeChannel(stream: StreamId, options?: { readonly force?: boolean; readonly reason?: string }): Promise<void>;
   channels(): readonly { readonly stream: StreamId; readonly state: ChannelState; readonly usable: boolean }[];
@@ -86,7 +89,6 @@ export interface NodeControl {
 
 /** A node that runs, and waits for peers to be handed to it. */
 export interface AssembledNode extends NodeControl {
-  readonly payments: Payments;
   /** Where whoever holds the wire brings sessions and messages. */
   readonly inbox: Pick<PeerInbox, 'connected' | 'disconnected' | 'receive' | 'session'>;
   /** What the stories between streams have met so far. */
@@ -231,10 +233,12 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     payments,
     sagas,
     peers: () => peerInbox.peers(),
-    async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, channel_type = CHANNEL_TYPES.anchors_zero_fee_htlc_tx }) {
+    async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, channel_type = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }) {
+      const before = command_id && channels.openedAs(peer_id, command_id);
+      if (before !== undefined) return before.stream;
       const session = peerInbox.session(peer_id);
       if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
-      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: chainInbox.feerate }, session);
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: chainInbox.feerate, temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     },

@@ -24,6 +24,8 @@ export interface OpenRequest {
   readonly feerate_per_kw: number;
   readonly announce: boolean;
   readonly channel_type: Hex;
+  /** Random unless told. */
+  readonly temporary_channel_id?: Hex32;
 }
 
 /** Every stream of a channel is named by its peer and a count: never by an id that a transaction could collide with. */
@@ -93,6 +95,11 @@ export class Channels {
     return this.ofPeer(peer_id).find(({ state }) => state.phase === 'opening' && temporaryId(state) === temporary_channel_id);
   }
 
+  /** The channel that was once proposed under a temporary id, whatever has become of it. */
+  openedAs(peer_id: NodeId, temporary_channel_id: Hex32): ChannelLoop | undefined {
+    return this.ofPeer(peer_id).find(({ state }) => firstName(state) === temporary_channel_id);
+  }
+
   byShortChannelId(short_channel_id: ShortChannelId): ChannelLoop | undefined {
     return this.#byScid.get(short_channel_id);
   }
@@ -116,7 +123,7 @@ export class Channels {
       ...request,
       local: this.#allocateKeys(),
       chain_hash: this.#context.chain.chain_hash,
-      temporary_channel_id: toHex32(this.#entropy(32)),
+      temporary_channel_id: request.temporary_channel_id ?? toHex32(this.#entropy(32)),
       policy: this.#context.policy,
     });
     if ('refused' in outcome) this.#forget(loop, request.peer_id);
@@ -189,5 +196,12 @@ export class Channels {
 
 const temporaryId = (state: Extract<ChannelState, { phase: 'opening' }>): Hex32 =>
   state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;
+
+/** An opening that was abandoned keeps the name that both sides last knew it by. */
+function firstName(state: ChannelState): Hex32 | undefined {
+  if (isEstablished(state)) return state.terms.temporary_channel_id;
+  if (state.phase === 'opening') return temporaryId(state);
+  return state.phase === 'abandoned' ? state.channel_id : undefined;
+}
 
 const peerOf = (stream: StreamId): NodeId => stream.split('-')[1] as NodeId;

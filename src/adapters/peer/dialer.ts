@@ -13,6 +13,8 @@ export interface PeerAddress {
 export interface Dialer {
   /** Resolves with the first connection; rejects with PeerError when the first attempt fails, and goes on trying. */
   keep(address: PeerAddress): Promise<void>;
+  /** Tries no more. A connection that stands stays. */
+  forget(node_id: NodeId): void;
   stop(): void;
 }
 
@@ -76,6 +78,7 @@ export function createDialer(options: DialerOptions): Dialer {
       kept.set(address.node_id, address);
       await dial(address, pauseMs);
     },
+    forget: (node_id) => void kept.delete(node_id),
     stop() {
       stopped = true;
       for (const timer of timers) clearTimeout(timer);

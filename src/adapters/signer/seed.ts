@@ -3,9 +3,11 @@ import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } fro
 import { dirname } from 'node:path';
 import { generateMnemonic, mnemonicToSeedSync, validateMnemonic } from '@scure/bip39';
 import { wordlist } from '@scure/bip39/wordlists/english.js';
+import { isSealedWords, sealWords, unsealWords, type ScryptCost, type SealedWords } from './seed-cipher.ts';
 
 export type SeedFileCode =
-  | 'seed_file_missing' | 'seed_file_exists' | 'seed_file_permissions' | 'seed_file_unreadable' | 'seed_words_invalid' | 'seed_encryption_unknown';
+  | 'seed_file_missing' | 'seed_file_exists' | 'seed_file_permissions' | 'seed_file_unreadable' | 'seed_words_invalid'
+  | 'seed_encryption_unknown' | 'passphrase_needed' | 'passphrase_too_short' | 'wrong_passphrase';
 
 /** What is wrong with a seed or its file. The message never holds a word of it. */
 export class SeedError extends Error {
@@ -17,13 +19,17 @@ export class SeedError extends Error {
   }
 }
 
-/** One JSON object. `encryption` leaves room: later `words` may be sealed with a passphrase. */
-interface SeedFile {
-  readonly format: 'fulgurite-seed';
-  readonly version: 1;
-  readonly encryption: 'none';
-  readonly words: string;
+/** One JSON object. `encryption` says how the words stand in it. */
+type SeedFile = { readonly format: 'fulgurite-seed'; readonly version: 1 } & ({ readonly encryption: 'none'; readonly words: string } | SealedWords);
+
+/** How the words are sealed; without a passphrase they stand open, for nodes that only play. */
+export interface SeedLock {
+  readonly passphrase?: string;
+  readonly cost?: ScryptCost;
 }
+
+/** Characters, below which guessing is too easy whatever a guess costs. */
+export const SHORTEST_PASSPHRASE = 8;
 
 const WORDS_BITS = 256;
 const OWNER_ONLY = 0o600;
@@ -41,10 +47,12 @@ export function seedFromWords(words: string, passphrase = ''): Uint8Array {
   return mnemonicToSeedSync(clean, passphrase);
 }
 
-/** Writes a new file, never over an old one, and has it on the disk before it returns. */
-export function storeSeed(file: string, words: string): void {
+/** Writes a new file, never over an old one, and has it on the disk before it returns. Throws SeedError. */
+export function storeSeed(file: string, words: string, { passphrase, cost }: SeedLock = {}): void {
   seedFromWords(words);
-  const content: SeedFile = { format: 'fulgurite-seed', version: 1, encryption: 'none', words };
+  if (passphrase !== undefined) mustBeLong(passphrase);
+  const body = passphrase === undefined ? { encryption: 'none' as const, words } : sealWords(words, passphrase, cost);
+  const content: SeedFile = { format: 'fulgurite-seed', version: 1, ...body };
   const handle = create(file);
   try {
     writeSync(handle, `${JSON.stringify(content)}\n`);
@@ -55,13 +63,41 @@ export function storeSeed(file: string, words: string): void {
   syncDirectory(dirname(file));
 }
 
+/** Throws SeedError `passphrase_too_short`. */
+export function mustBeLong(passphrase: string): void {
+  const { length } = [...passphrase];
+  if (length < SHORTEST_PASSPHRASE) throw new SeedError('passphrase_too_short', `a passphrase has at least ${SHORTEST_PASSPHRASE} characters, got ${length}`);
+}
+
 /** The 64 bytes of the file's words. Refuses a file that others can read. Throws SeedError. */
-export function loadSeed(file: string): Uint8Array {
+export function loadSeed(file: string, passphrase?: string): Uint8Array {
+  return seedFromWords(wordsOf(file, read(file), passphrase));
+}
+
+/** Whether a passphrase is needed: `missing` when there is no file. Throws SeedError for a file that cannot be used. */
+export function seedFileKind(file: string): 'missing' | 'open' | 'sealed' {
+  try {
+    return read(file).encryption === 'none' ? 'open' : 'sealed';
+  } catch (error) {
+    if (error instanceof SeedError && error.code === 'seed_file_missing') return 'missing';
+    throw error;
+  }
+}
+
+function wordsOf(file: string, content: SeedFile, passphrase: string | undefined): string {
+  if (content.encryption === 'none') return content.words;
+  if (passphrase === undefined) throw new SeedError('passphrase_needed', `${file} is sealed with a passphrase, and none was given`);
+  const words = unsealWords(content, passphrase);
+  if (words === undefined) throw new SeedError('wrong_passphrase', `the passphrase does not open ${file}: expected the one it was sealed with, got another (or the file was changed)`);
+  return words;
+}
+
+function read(file: string): SeedFile {
   const mode = modeOf(file);
   if ((mode & OTHERS) !== 0 && process.platform !== 'win32') {
     throw new SeedError('seed_file_permissions', `${file} has mode ${(mode & 0o777).toString(8)}, expected 600: others could read the seed`);
   }
-  return seedFromWords(parse(file, readFileSync(file, 'utf8')).words);
+  return parse(file, readFileSync(file, 'utf8'));
 }
 
 /** Loads the seed, or makes one where there is none. `created` asks for the words to be written down. */
@@ -96,13 +132,15 @@ function modeOf(file: string): number {
 /** JSON.parse's own message would quote the file: it is not passed on. */
 function parse(file: string, text: string): SeedFile {
   const content = tryJson(text) as Partial<SeedFile> | undefined;
-  if (content?.format !== 'fulgurite-seed' || content.version !== 1 || typeof content.words !== 'string') {
+  if (content?.format !== 'fulgurite-seed' || content.version !== 1) {
     throw new SeedError('seed_file_unreadable', `${file} is no seed file of version 1`);
   }
-  if (content.encryption !== 'none') {
-    throw new SeedError('seed_encryption_unknown', `${file} is encrypted by "${String(content.encryption)}", we know "none"`);
+  if (content.encryption === 'none' && typeof content.words === 'string') return content as SeedFile;
+  if (isSealedWords(content as Partial<SealedWords>)) return content as SeedFile;
+  if (content.encryption === 'none' || content.encryption === 'scrypt-xchacha20poly1305') {
+    throw new SeedError('seed_file_unreadable', `${file} is damaged: a field of its encryption "${content.encryption}" is missing or out of bounds`);
   }
-  return content as SeedFile;
+  throw new SeedError('seed_encryption_unknown', `${file} is encrypted by "${String(content.encryption)}", we know "none" and "scrypt-xchacha20poly1305"`);
 }
 
 function tryJson(text: string): unknown {
