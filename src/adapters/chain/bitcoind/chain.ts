@@ -55,7 +55,7 @@ export async function openBitcoindChain(options: BitcoindOptions): Promise<Bitco
   const backend = createBackend(rpc, network, genesis);
   const blocks = createBlockReader(rpc, backend, (block) => finder.sawBlock(block));
   const finder = createTransactionFinder(rpc, backend, blocks);
-  const mempool = createMempoolWatch(rpc, onListenerError);
+  const mempool = createMempoolWatch(rpc, onListenerError, onLog);
   const poller = createPoller({ backend, pollMs, onLook: wakeAll, onLog });
   const source: FollowSource = { ...blocks, tip: poller.tip, onProblem: poller.onProblem };
   const followers = new Set<Follower>();
