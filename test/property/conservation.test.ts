@@ -6,7 +6,7 @@ import { satToMsat } from '../../src/bolt/primitives.ts';
 import { balances, commitmentParams, commitmentSpec } from '../../src/domain/channel/commitment-spec.ts';
 import { isEstablished, type ChannelState, type EstablishedState } from '../../src/domain/channel/state.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
-import { Peer } from '../support/channel-pair.ts';
+import type { Peer } from '../support/channel-pair.ts';
 import { beginning, life, live } from '../support/channel-simulation.ts';
 import { runs } from '../support/property.ts';
 
@@ -49,7 +49,7 @@ describe('after every event', () => {
       const stays = new Set(after.commitments.htlcs.map(({ direction, id }) => `${direction} ${id}`));
       const gone = before.commitments.htlcs.filter(({ direction, id }) => !stays.has(`${direction} ${id}`));
       const moved = gone.reduce((sum, { direction, amount_msat, removal }) => sum + (removal?.kind !== 'fulfilled' ? 0n : direction === 'offered' ? -amount_msat : amount_msat), 0n);
-      expect(settled(after) - settled(before), event.type).toBe(moved);
+      expect({ [event.type]: settled(after) - settled(before) }).toEqual({ [event.type]: moved });
       if (gone.length > 0) expect(['RevokeAndAckSent', 'RevokeAndAckReceived', 'ChannelReestablishReceived']).toContain(event.type);
     }, runs(60, 300));
   });

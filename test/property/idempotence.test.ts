@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeMessage } from '../../src/bolt/messages.ts';
 import type { ChannelCommand } from '../../src/domain/channel/commands.ts';
-import { opened, Peer, scriptOf } from '../support/channel-pair.ts';
+import { opened, scriptOf, type Peer } from '../support/channel-pair.ts';
 import { beginning, life, live } from '../support/channel-simulation.ts';
 import { runs } from '../support/property.ts';
 

@@ -7,7 +7,7 @@ import { initialChannel, type ChannelState } from '../../src/domain/channel/stat
 import { canonicalData } from '../../src/events/canonical.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import { decodeEvent } from '../../src/events/registry.ts';
-import { Peer } from '../support/channel-pair.ts';
+import type { Peer } from '../support/channel-pair.ts';
 import { beginning, life, live } from '../support/channel-simulation.ts';
 import { runs } from '../support/property.ts';
 

@@ -10,6 +10,12 @@ export type Breach = { readonly code: string; readonly detail: Readonly<Record<s
 /** Both values in words: the code stands beside them. */
 export const describeBreach = ({ detail }: Breach): string => Object.entries(detail).map(([name, value]) => `${name} ${String(value)}`).join(', ');
 
+/**
+ * HTLCs of one side, whatever BOLT 2 would allow (483): with as many of the other, all signatures of a commitment_signed
+ * (131 characters each) fit into one entry of the log, which has at most 65,535 bytes.
+ */
+export const MAX_HTLCS_OF_A_SIDE = 240;
+
 const openerSide = (terms: Terms): CommitmentOwner => (terms.role === 'opener' ? 'local' : 'remote');
 const other = (side: CommitmentOwner): CommitmentOwner => (side === 'local' ? 'remote' : 'local');
 
@@ -55,10 +61,11 @@ function highestCostMsat(terms: Terms, view: View): bigint {
 /** BOLT 2, "Adding an HTLC": counts and sums of what `offerer` has in flight, against what the other side allows. */
 export function inFlightBreach(terms: Terms, htlcs: readonly Htlc[], offerer: CommitmentOwner): Breach | undefined {
   const limits = terms[other(offerer)];
+  const max_accepted_htlcs = Math.min(limits.max_accepted_htlcs, MAX_HTLCS_OF_A_SIDE);
   const direction = offerer === 'local' ? 'offered' : 'received';
   const mine = htlcs.filter((htlc) => htlc.direction === direction);
-  if (mine.length > limits.max_accepted_htlcs) {
-    return { code: 'too_many_htlcs', detail: { max_accepted_htlcs: limits.max_accepted_htlcs, htlcs: mine.length } };
+  if (mine.length > max_accepted_htlcs) {
+    return { code: 'too_many_htlcs', detail: { max_accepted_htlcs, htlcs: mine.length } };
   }
   const total = mine.reduce((sum, htlc) => sum + htlc.amount_msat, 0n);
   if (total > limits.max_htlc_value_in_flight_msat) {

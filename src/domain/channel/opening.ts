@@ -11,6 +11,7 @@ import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
 import type { ChannelCommand, ChannelPolicy, LocalKeys } from './commands.ts';
+import { MAX_HTLCS_OF_A_SIDE } from './limits.ts';
 import { establish, formatOf } from './opening-facts.ts';
 import type { ChannelState, Established, Funding, Terms } from './state.ts';
 
@@ -60,7 +61,7 @@ const ourLimits = (policy: ChannelPolicy, funding: Sat) => ({
   channel_reserve_satoshis: reserveFor(policy, funding),
   htlc_minimum_msat: policy.htlc_minimum_msat,
   to_self_delay: policy.to_self_delay,
-  max_accepted_htlcs: policy.max_accepted_htlcs,
+  max_accepted_htlcs: Math.min(policy.max_accepted_htlcs, MAX_HTLCS_OF_A_SIDE),
 });
 
 const ourKeys = ({ keys, first_per_commitment_point }: LocalKeys) => ({ ...keys, first_per_commitment_point });

@@ -174,6 +174,24 @@ describe('after a reconnection', () => {
   });
 });
 
+describe('a shutdown that waited for an update which the peer gave up with the connection', () => {
+  it('goes on to closing_signed', () => {
+    const pair = opened();
+    const forgetful = pair.alice.fork();
+    pair.alice.setFee(2_000);
+    pair.deliver(pair.bob);
+    // A hasty peer: BOLT 2 has it sign first.
+    pair.bob.close();
+    forgetful.close();
+    pair.bob.receive(forgetful.outbox[0]!);
+    expect(pair.bob.state.phase).toBe('shutdown');
+    pair.disconnect();
+    forgetful.disconnect();
+    new Pair(forgetful, pair.bob).reconnect().settle();
+    expect(pair.bob.state).toMatchObject({ phase: 'closing', agreed: { closing_txid: expect.any(String) } });
+  });
+});
+
 describe('a cut after any message', () => {
   /** Both offer, one fulfils, one fails, the fee changes: some twenty messages. Cut once after `cutAfter` of them. */
   function story(cutAfter: number): { pair: Pair; delivered: number } {

@@ -1,9 +1,10 @@
 /** BOLT 2, "Adding an HTLC", "Removing an HTLC" and "Updating Fees": what may be proposed and what is taken, to the last msat. */
 import { describe, expect, it } from 'vitest';
 import type { MessageOf } from '../../../src/bolt/messages.ts';
-import { msat, sat, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { msat, sat, ZERO_32, type Hex32 } from '../../../src/bolt/primitives.ts';
 import { worstView } from '../../../src/domain/channel/commitment-spec.ts';
 import { dustExposureMsat, openerCostMsat, reserveMsat, sendableMsat } from '../../../src/domain/channel/limits.ts';
+import { sealEvents, ZERO_HASH } from '../../../src/events/envelope.ts';
 import { codeOf, hashOf, HEIGHT, opened, Pair, preimageOf, type PairOptions, type Peer } from '../../support/channel-pair.ts';
 
 type Add = MessageOf<'update_add_htlc'>;
@@ -68,6 +69,19 @@ describe('offering', () => {
     expect(codeOf(pair.alice.offer({ payment: 4 }))).toBe('too_many_htlcs');
     pair.settle();
     expect(codeOf(pair.alice.offer({ payment: 4 }))).toBeUndefined();
+  });
+
+  it('however many both sides would take, all their signatures fit into one entry of the log', () => {
+    const roomy = { max_accepted_htlcs: 483 };
+    const pair = opened({ policies: { alice: roomy, bob: roomy } });
+    const offers = pair.peers.map((peer) => Array.from({ length: 241 }, (_, payment) => codeOf(peer.offer({ payment, amount_msat: msat(400_000n) }))));
+    expect(offers.map((codes) => codes.indexOf('too_many_htlcs'))).toEqual([240, 240]);
+    pair.settle();
+    for (const peer of pair.peers) {
+      expect(peer.has('CommitmentSignedReceived').at(-1)!.htlc_signatures).toHaveLength(480);
+      const facts = { stream: 'channel-x', firstRevision: 0n, previousHash: ZERO_HASH, cause: { command_id: ZERO_32, correlation_id: ZERO_32 }, recorded_at: '2026-01-01T00:00:00.000Z' };
+      expect(() => sealEvents({ ...facts, events: peer.events })).not.toThrow();
+    }
   });
 
   it.each(['alice', 'bob'] as const)('safety 13: %s can offer what sendableMsat says, and not one msat more', (name) => {
