@@ -122,10 +122,25 @@ describe('a log of the story that was tampered with', () => {
     expect(failure!.reason).toContain('cut short');
   });
 
-  it('is caught when two events were swapped', async () => {
+  /** The first place in the second half where two neighbours are of one stream, or are not. */
+  const neighbours = (sameStream: boolean): number => {
+    const rows = rowsOf(file);
+    return rows.findIndex(({ stream, position }) => position > rows.length / 2 && (rows[position + 1]!.stream === stream) === sameStream);
+  };
+
+  it('is caught when two events of a stream were swapped, and the first of them is named', async () => {
     forged();
-    swap(file, 40, 41);
-    expect((await auditFile(file)).failures[0]).toMatchObject({ position: 40n });
+    const first = neighbours(true);
+    swap(file, first, first + 1);
+    expect((await auditFile(file)).failures[0]).toMatchObject({ stream: rowsOf(file)[first]!.stream, position: BigInt(first) });
+  });
+
+  it('is caught when two events of different streams were swapped: each chain is whole, but the signed root knows their order', async () => {
+    forged();
+    swap(file, neighbours(false), neighbours(false) + 1);
+    const [failure] = (await auditFile(file)).failures;
+    expect(failure).toMatchObject({ code: 'log_corrupt' });
+    expect(failure!.reason).toContain('checkpoint');
   });
 
   it.each([
