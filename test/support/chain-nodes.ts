@@ -15,12 +15,16 @@ export const MINIMUM_DEPTH = 3;
 
 export interface ChainNodes {
   readonly daemon: Litecoind;
+  /** Each node's folder is in it, by its name. */
+  readonly dataDir: string;
   node(name: string): RunningNode;
   /** What a node has said so far. */
   readonly log: readonly string[];
   /** Starts a node, on its folder if it had one. */
   start(name: string): Promise<RunningNode>;
   halt(name: string): Promise<void>;
+  /** Ends a node as a power cut would. */
+  kill(name: string): Promise<void>;
   connect(from: string, to: string): Promise<void>;
   /** Mines and waits until every node has handed each block to its channels. */
   mine(blocks: number): Promise<void>;
@@ -60,15 +64,17 @@ export async function startChainNodes(names: readonly string[]): Promise<ChainNo
     return node;
   }
 
-  async function halt(name: string): Promise<void> {
+  async function end(name: string, how: 'stop' | 'kill'): Promise<void> {
     const { node, chain } = running.get(name)!;
     running.delete(name);
-    await node.stop();
+    await node[how]();
     await chain.close();
   }
+  const halt = (name: string) => end(name, 'stop');
+  const kill = (name: string) => end(name, 'kill');
 
   const nodes: ChainNodes = {
-    daemon, log, start, halt,
+    daemon, dataDir, log, start, halt, kill,
     node: (name) => running.get(name)!.node,
     async connect(from, to) {
       const { node_id, host, port } = nodes.node(to);
