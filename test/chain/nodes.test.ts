@@ -1,5 +1,6 @@
 /** Two nodes on a real daemon: openings, reorganisations, both kinds of close, and a node that slept through 500 blocks. To the sat. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { placedTransaction } from '../../src/adapters/chain/bitcoind/answers.ts';
 import { anchorsCost, commitmentFee } from '../../src/bolt/03-transactions/fees.ts';
 import { msat, sat } from '../../src/bolt/primitives.ts';
 import { type ChannelState, isEstablished } from '../../src/domain/channel/state.ts';
@@ -84,11 +85,16 @@ describeWithLitecoind('two nodes on litecoind', () => {
     await closeTogether(channel, 940_000n, 60_000n);
   });
 
-  it('a funding that is reorganised out after it confirmed, and into another block, is still theirs', async () => {
+  it('a funding that is reorganised out after it confirmed, and into a later block, is still theirs', async () => {
     const channel = await nodes.open('alice', 'bob', sat(1_000_000));
-    await nodes.daemon.invalidate(await nodes.daemon.hashAt((await nodes.daemon.height()) - MINIMUM_DEPTH + 1));
+    const height = await nodes.daemon.height();
+    await nodes.daemon.invalidate(await nodes.daemon.hashAt(height - MINIMUM_DEPTH + 1));
     await nodes.caughtUp();
+    await nodes.daemon.mineEmpty();
     await nodes.mine(MINIMUM_DEPTH + 2);
+    const { rpc } = nodes.daemon;
+    const { blockhash } = await rpc.call('getrawtransaction', [fundingOf(channel.ends['alice']!())!.txid, true], placedTransaction);
+    expect(blockhash, 'a block later than before').toBe(await nodes.daemon.hashAt(height - MINIMUM_DEPTH + 2));
     expect(phases(channel)).toEqual(['normal', 'normal']);
     await nodes.pay('alice', 'bob', msat(30_000_000));
     await closeTogether(channel, 970_000n, 30_000n);

@@ -20,6 +20,8 @@ export interface Litecoind {
   readonly rpc: Rpc;
   /** Mines now; what waits in the mempool is in the first block. Answers the blocks' hashes. */
   mine(count: number): Promise<readonly Hex32[]>;
+  /** Mines a block that takes nothing of what waits. */
+  mineEmpty(): Promise<void>;
   /** Pays a segwit script from the daemon's own wallet, into the mempool. */
   pay(script_pubkey: Hex, value: Sat): Promise<Hex32>;
   /** Takes a block and all above off the best chain, as if they were invalid; `reconsider` lets them come back. */
@@ -90,12 +92,14 @@ export async function startLitecoind({ flags = ['-txindex=1'], blocks = INITIAL_
   await launch(flags);
   await rpc.call('createwallet', ['faucet'], z.object({}));
   /** To a new address each time: the same block mined again would be the one that was invalidated. */
-  const mine = async (count: number) => rpc.call('generatetoaddress', [count, await rpc.call('getnewaddress', ['', 'bech32'], text)], hashes);
+  const newAddress = () => rpc.call('getnewaddress', ['', 'bech32'], text);
+  const mine = async (count: number) => rpc.call('generatetoaddress', [count, await newAddress()], hashes);
   const height = () => rpc.call('getblockcount', [], z.number());
   if (blocks > 0) await mine(blocks);
 
   return {
     url, cookieFile, rpc, mine, height, halt,
+    mineEmpty: async () => void (await rpc.call('generateblock', [await newAddress(), []], z.object({ hash: text }))),
     async pay(script_pubkey, value) {
       const txid = await rpc.call('sendtoaddress', [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)], text);
       // After forgetMempool the wallet sends nothing of its own.
