@@ -45,7 +45,7 @@ export function openChannel(command: Command<'OpenChannel'>): Decision<ChannelEv
     feerate_per_kw: command.feerate_per_kw,
     ...ourKeys(command.local),
     channel_flags: command.announce ? ANNOUNCE_CHANNEL : 0,
-    upfront_shutdown_script: command.upfront_shutdown_script,
+    upfront_shutdown_script: ourUpfrontScript(command),
     channel_type: command.channel_type,
   });
 }
@@ -63,6 +63,9 @@ const ourLimits = (policy: ChannelPolicy, funding: Sat) => ({
   to_self_delay: policy.to_self_delay,
   max_accepted_htlcs: Math.min(policy.max_accepted_htlcs, MAX_HTLCS_OF_A_SIDE),
 });
+
+/** BOLT 2: peers that both know option_upfront_shutdown_script must hear of one; an empty one binds nobody. */
+const ourUpfrontScript = ({ upfront_shutdown_script = '' }: Pick<Command<'OpenChannel'>, 'upfront_shutdown_script'>): Hex => upfront_shutdown_script;
 
 const ourKeys = ({ keys, first_per_commitment_point }: LocalKeys) => ({ ...keys, first_per_commitment_point });
 
@@ -102,7 +105,7 @@ export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Deci
       ...ourLimits(policy, message.funding_satoshis),
       minimum_depth: policy.minimum_depth,
       ...ourKeys(command.local),
-      upfront_shutdown_script: command.upfront_shutdown_script,
+      upfront_shutdown_script: ourUpfrontScript(command),
       channel_type: tlvs.channel_type!,
     },
   );

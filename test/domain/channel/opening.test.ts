@@ -34,6 +34,13 @@ describe('an opening that goes well', () => {
     expect(pair.bob.broadcasts).toEqual([]);
   });
 
+  it('both sides name an upfront_shutdown_script, an empty one unless told: peers refuse an opening that says nothing of it', () => {
+    const { alice, bob } = accepted();
+    const opening = { phase: 'opening', step: 'accepted', terms: { local: { upfront_shutdown_script: '' }, remote: { upfront_shutdown_script: '' } } };
+    expect(alice.state).toMatchObject(opening);
+    expect(bob.state).toMatchObject(opening);
+  });
+
   it('either side may be the first to see the confirmation', () => {
     const pair = funded();
     confirm(pair, pair.bob);
