@@ -18,7 +18,7 @@ const here = fileURLToPath(import.meta.url);
 
 /** Starts it over a SQLite file; on a free port unless told. */
 export async function startServerProcess(file: string, port = 0): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', here, file, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', here, file, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
   const started = JSON.parse(line) as { url: string; port: number };
   return {
@@ -35,5 +35,7 @@ export async function startServerProcess(file: string, port = 0): Promise<Server
 if (process.argv[1] === here) {
   const [file, port] = process.argv.slice(2) as [string, string];
   const { url, port: bound } = await startEsdbServer({ journal: openSqliteJournal(file), port: Number(port) });
+  // Whoever started it has gone when its input ends.
+  process.stdin.resume().once('end', () => process.exit());
   console.log(JSON.stringify({ url, port: bound }));
 }

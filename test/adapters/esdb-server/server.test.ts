@@ -246,7 +246,7 @@ describe('subscribing', () => {
     await new Promise<void>((resolve) => subscription.once('caughtUp' as 'confirmation', resolve).once('data', () => subscription.pause()));
     await append(prefix, [event()], NO_STREAM);
     subscription.pause();
-    for (let n = 0; n < 60; n += 1) await append(prefix, [binaryEvent({ id: randomUUID(), type: 'Said', data: new Uint8Array(60_000) })], BigInt(n));
+    for (let n = 0; n < 150; n += 1) await append(prefix, [binaryEvent({ id: randomUUID(), type: 'Said', data: new Uint8Array(60_000) })], BigInt(n));
     subscription.resume();
     expect(await dropped).toBeInstanceOf(TimeoutError);
   });

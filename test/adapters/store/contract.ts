@@ -547,12 +547,11 @@ export function eventStoreContract(
     });
 
     it.each<[string, Partial<FullRow>]>([
-      ['position', { position: 7 }],
+      ...(impossible.includes('positions') ? [] : [['position', { position: 7 }] as [string, Partial<FullRow>]]),
       ['stream', { stream: 'c' }],
       ['revision', { revision: 9 }],
       ['hash', { hash: 'ab'.repeat(32) }],
-    ])('finds a changed %s', async (column, change) => {
-      if (column === 'position' && impossible.includes('positions')) return;
+    ])('finds a changed %s', async (_column, change) => {
       await refused((raw) => at(raw, 4, change));
     });
 

@@ -379,27 +379,30 @@ describe('a server in a process of its own', () => {
       while (!until.stop)
         revision = await insist(store, 'a', revision < 0n ? 'none' : revision, [fee(Number(revision) + 1)], cause(Number(revision) + 1));
     })();
-    for (let turn = 0; turn < 3; turn += 1) {
+    try {
+      for (let turn = 0; turn < 3; turn += 1) {
+        await sleep(300);
+        process.signal('SIGSTOP');
+        await sleep(1_000);
+        process.signal('SIGCONT');
+        await sleep(200);
+        await process.kill();
+        process = await startServerProcess(join(folder, 'records.db'), port);
+      }
       await sleep(300);
-      process.signal('SIGSTOP');
-      await sleep(1_000);
-      process.signal('SIGCONT');
-      await sleep(200);
+      until.stop = true;
+      await writing;
+      expect(revision).toBeGreaterThan(50n);
+      expect((await collect(store.read('a'))).map(feeOf)).toEqual(Array.from({ length: Number(revision) + 1 }, (_, n) => n));
+      await store.close();
+      store = await theirs.open(process.url);
+      expect(await store.head()).toBe(revision);
+    } finally {
+      await store.close();
       await process.kill();
-      process = await startServerProcess(join(folder, 'records.db'), port);
+      theirs.remove();
+      rmSync(folder, { recursive: true });
     }
-    await sleep(300);
-    until.stop = true;
-    await writing;
-    expect(revision).toBeGreaterThan(50n);
-    expect((await collect(store.read('a'))).map(feeOf)).toEqual(Array.from({ length: Number(revision) + 1 }, (_, n) => n));
-    await store.close();
-    store = await theirs.open(process.url);
-    expect(await store.head()).toBe(revision);
-    await store.close();
-    await process.kill();
-    theirs.remove();
-    rmSync(folder, { recursive: true });
   }, 90_000);
 });
 
