@@ -33,8 +33,8 @@ export interface LogWriter {
   flush(): void;
 }
 
-/** Besides the newest, one checkpoint stays for about this many events. */
-const KEEP_EVERY = 1000;
+/** Besides the newest, one checkpoint stays for about this many events: the closer they stand, the closer the audit can place a forgery that no signature covers. */
+const KEEP_EVERY = 64;
 /** Ends of streams kept in memory; others are looked up. */
 const MAX_ENDS = 50_000;
 

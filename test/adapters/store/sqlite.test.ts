@@ -274,18 +274,18 @@ describe('a database file', () => {
     expect(() => openReadOnlyLog(join(folder, 'nothing'))).toThrow('there is no log at');
   });
 
-  it('keeps the newest checkpoint and about one for each 1000 events', async () => {
+  it('keeps the newest checkpoint and about one for each 64 events', async () => {
     const store = await open();
     for (let n = 0; n < 30; n += 1)
       await store.append(
         `s${n}`,
         'none',
-        Array.from({ length: 100 }, () => fee(n)),
+        Array.from({ length: 10 }, () => fee(n)),
         cause(n),
       );
-    expect((await store.checkpoints()).map((note) => Number(note.split('\n')[1]))).toEqual([900, 1900, 2900, 3000]);
+    expect((await store.checkpoints()).map((note) => Number(note.split('\n')[1]))).toEqual([60, 120, 190, 250, 300]);
     await store.close();
-    expect((await open().then(async (again) => [await again.head(), await again.close()]))[0]).toBe(2999n);
+    expect((await open().then(async (again) => [await again.head(), await again.close()]))[0]).toBe(299n);
   });
 
   it('moves as a folder', async () => {
