@@ -7,7 +7,7 @@ import { balances, commitmentParams, commitmentSpec } from '../../src/domain/cha
 import { isEstablished, type ChannelState, type EstablishedState } from '../../src/domain/channel/state.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import type { Peer } from '../support/channel-pair.ts';
-import { beginning, life, live } from '../support/channel-simulation.ts';
+import { beginning, life, live, repeatably } from '../support/channel-simulation.ts';
 import { runs } from '../support/property.ts';
 
 /** A life in which `law` is held against each event of both peers. */
@@ -17,7 +17,7 @@ const everyEvent = (law: (after: EstablishedState, before: EstablishedState, eve
       if (isEstablished(peer.state) && isEstablished(before)) law(peer.state, before, event);
     };
     live(name, steps, ({ peers }) => peers.forEach((peer) => peer.listeners.push(listener)));
-  }), { numRuns, verbose: 0 });
+  }), repeatably(numRuns));
 
 const settled = ({ commitments }: EstablishedState) => commitments.local_msat;
 const capacity = ({ terms }: EstablishedState): bigint => satToMsat(terms.funding_satoshis);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeMessage } from '../../src/bolt/messages.ts';
 import type { ChannelCommand } from '../../src/domain/channel/commands.ts';
 import { opened, scriptOf, type Peer } from '../support/channel-pair.ts';
-import { beginning, life, live } from '../support/channel-simulation.ts';
+import { beginning, life, live, repeatably } from '../support/channel-simulation.ts';
 import { runs } from '../support/property.ts';
 
 /** Repeats every message to this peer at once. The second changes no state, stores nothing and owes nothing. */
@@ -28,7 +28,7 @@ describe('safety 24: every message delivered twice', () => {
   it('changes nothing or is refused, and the channel goes on', () => {
     fc.assert(fc.property(beginning, life, (name, steps) => {
       live(name, steps, ({ peers }) => peers.forEach(hearTwice));
-    }), { numRuns: runs(100, 500), verbose: 0 });
+    }), repeatably(runs(100, 500)));
   });
 
   it('channel_reestablish said again leaves the state as it is', () => {
@@ -69,6 +69,6 @@ describe('every command given twice', () => {
         expect('refused' in second || second.accepted.length === 0, `${command.type}, given twice`).toBe(true);
         expect(peer.state).toBe(state);
       }
-    }), { numRuns: runs(60, 300), verbose: 0 });
+    }), repeatably(runs(60, 300)));
   });
 });

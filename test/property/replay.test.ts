@@ -8,7 +8,7 @@ import { canonicalData } from '../../src/events/canonical.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import { decodeEvent } from '../../src/events/registry.ts';
 import type { Peer } from '../support/channel-pair.ts';
-import { beginning, life, live } from '../support/channel-simulation.ts';
+import { beginning, life, live, repeatably } from '../support/channel-simulation.ts';
 import { runs } from '../support/property.ts';
 
 const stored = (event: ChannelEvent): ChannelEvent => decodeEvent(event.type, JSON.parse(canonicalData(event))) as ChannelEvent;
@@ -26,13 +26,13 @@ describe('a channel\'s log', () => {
         shadows.set(peer, peer.replayed());
         peer.listeners.push(follow);
       }));
-    }), { numRuns: runs(40, 200), verbose: 0 });
+    }), repeatably(runs(40, 200)));
   });
 
   it('is read back as it was written, event by event', () => {
     fc.assert(fc.property(beginning, life, (name, steps) => {
       for (const { events } of live(name, steps).pair.peers) for (const event of events) expect(stored(event)).toEqual(event);
-    }), { numRuns: runs(20, 100), verbose: 0 });
+    }), repeatably(runs(20, 100)));
   });
 
   it('cut anywhere gives a state that owes the peer and the chain what the live one owed there', () => {
@@ -46,6 +46,6 @@ describe('a channel\'s log', () => {
         const last = peer.events.slice(length - 1, length);
         expect(effectsOf(last.map(stored), replayed)).toEqual(effectsOf(last, live));
       }
-    }), { numRuns: runs(30, 150), verbose: 0 });
+    }), repeatably(runs(30, 150)));
   });
 });

@@ -72,6 +72,19 @@ export function begin(name: Beginning): Pair {
   return pair.fork();
 }
 
+/** So many lives; one that breaks a law is shrunk, and the failure says how to live it again. */
+export function repeatably<T>(numRuns: number): fc.Parameters<T> {
+  return {
+    numRuns,
+    verbose: 0,
+    reporter(details) {
+      if (!details.failed) return;
+      const again = `To repeat it: FC_SEED=${details.seed} FC_RUNS=${details.numRuns} npx vitest run <this file>`;
+      throw new Error(`${fc.defaultReportMessage(details)}\n${again}`, { cause: details.errorInstance });
+    },
+  };
+}
+
 /** What the two peers together have promised and done, and the checks of every event. */
 export class Simulation {
   readonly pair: Pair;
