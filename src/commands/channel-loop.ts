@@ -19,7 +19,7 @@ import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
 import { messageFor, openingWords, transactionFor } from './perform.ts';
-import { streamCorrelation, Turn, type Step } from './turn.ts';
+import { streamCorrelation, Turn, type Line, type Step, type StepDetails } from './turn.ts';
 
 /** Inputs taken into one append at most: its size stays far below what a store takes. */
 const MAX_BATCH = 128;
@@ -80,6 +80,8 @@ export class ChannelLoop implements ChannelPort {
   async #reload(): Promise<void> {
     this.#state = initialChannel;
     this.#revision = 'none';
+    // What was remembered of a turn that did not become durable must be granted when it is asked for again.
+    this.#seen.clear();
     for await (const envelope of this.#context.store.read(this.stream)) this.replay(envelope);
   }
 
@@ -177,20 +179,24 @@ export class ChannelLoop implements ChannelPort {
     } catch (error) {
       return this.#halt(error as Error, turn, batch);
     }
-    if (turn.events.length === 0) return this.#settle(turn, []);
     // Our signatures are made while the disk works; the secrets of revoke_and_ack, and every send, wait for it.
-    const appended = this.#context.store.append(this.stream, this.#revision, turn.events, turn.causes, turn.attachments);
+    const appended = this.#append(turn);
     appended.catch(() => undefined);
     try {
-      const prepared = turn.steps.flatMap(({ effects }) => effects).map((owed) => this.#prepare(owed));
-      this.#revision = await appended;
-      this.#state = turn.state;
-      this.#context.onTurn?.(this.stream, turn.state);
+      const prepared = turn.steps.flatMap(({ effects, line }) => effects.map((owed) => this.#prepare(owed, line)));
+      await appended;
       await this.#settle(turn, prepared);
     } catch (error) {
       await appended.catch(() => undefined); // Its outcome, whatever it is, is in the log before we read it again.
       await this.#recover(error as Error, turn);
     }
+  }
+
+  async #append({ events, causes, attachments, state }: Turn): Promise<void> {
+    if (events.length === 0) return;
+    this.#revision = await this.#context.store.append(this.stream, this.#revision, events, causes, attachments);
+    this.#state = state;
+    this.#context.onTurn?.(this.stream, state);
   }
 
   async #take(input: Input, turn: Turn): Promise<void> {
@@ -213,24 +219,26 @@ export class ChannelLoop implements ChannelPort {
     }
     const gathered = gatherMessage(message, turn.state, this.#context);
     if (gathered === undefined) return;
-    const refused = this.#decide(gathered, turn, this.#ownCause(turn));
+    const reestablishes = message.type === 'channel_reestablish';
+    const refused = this.#decide(gathered, turn, this.#ownCause(turn), { line: this.#line(reestablishes) });
     if (refused !== undefined) return this.#answer(refused, turn.state);
-    if (message.type === 'channel_reestablish') this.#reestablished = true;
+    if (reestablishes) this.#reestablished = true;
   }
 
   async #takeCommand(input: Extract<Input, { kind: 'command' }>, turn: Turn): Promise<void> {
     const { cause = this.#ownCause(turn), once = false, done, failed } = input;
-    if (once && this.#seen.has(cause.command_id)) return done({ accepted: 0 });
+    // Even a no waits for the append: it may rest on facts of this turn that never become durable.
+    if (once && this.#seen.has(cause.command_id)) return turn.add([], cause, [], { done, failed });
     const refused = this.#decide(await input.gather(), turn, cause, { done, failed });
-    if (refused !== undefined) return done({ refused });
+    if (refused !== undefined) return turn.add([], cause, [], { done: () => done({ refused }), failed });
     if (once) this.#remember(cause.command_id);
   }
 
   /** Decides on the state so far, and keeps events, causes and effects in order. Answers the refusal, if it is one. */
-  #decide({ command, attachments = [] }: Gathered, turn: Turn, cause: Cause, waiter?: Pick<Step, 'done' | 'failed'>): Refusal | undefined {
+  #decide({ command, attachments = [] }: Gathered, turn: Turn, cause: Cause, details: StepDetails = {}): Refusal | undefined {
     const decision = decideChannel(command, turn.state);
     if ('refused' in decision) return decision.refused;
-    turn.add(decision.accepted, cause, attachments, waiter);
+    turn.add(decision.accepted, cause, attachments, { line: this.#line(), ...details });
     return undefined;
   }
 
@@ -272,7 +280,12 @@ export class ChannelLoop implements ChannelPort {
     this.#reestablished = fresh;
     if (fresh) return;
     const opening = openingWords(turn.state, this.#context);
-    if (opening !== undefined) session.send(opening);
+    if (opening !== undefined) turn.say(opening, this.#ownCause(turn), this.#line());
+  }
+
+  /** The connection as it stands now. `passing`: channel_reestablish is just being taken. */
+  #line(passing = false): Line | undefined {
+    return this.#session && { session: this.#session, open: this.#reestablished || passing };
   }
 
   /** BOLT 2: an opening that has not come to signatures on both sides is forgotten with the connection. */
@@ -297,22 +310,16 @@ export class ChannelLoop implements ChannelPort {
   // ---- effects
 
   /** Everything but a secret is made ready before the append answers. */
-  #prepare({ effect, state }: Step['effects'][number]): Prepared {
+  #prepare({ effect, state }: Step['effects'][number], line: Line | undefined): Prepared {
     if (effect.kind === 'broadcast') return { send: () => this.#broadcast(effect, state) };
-    if (effect.kind === 'send_revoke_and_ack') return { send: () => this.#send(messageFor(effect, state, this.#context) as Message) };
+    if (effect.kind === 'send_revoke_and_ack') return { send: () => send(messageFor(effect, state, this.#context) as Message, line) };
     const message = messageFor(effect, state, this.#context);
-    return message instanceof Promise ? { ready: message, send: (ready) => this.#send(ready!) } : { send: () => this.#send(message) };
+    return message instanceof Promise ? { ready: message, send: (ready) => send(ready!, line) } : { send: () => send(message, line) };
   }
 
   async #settle(turn: Turn, prepared: readonly Prepared[]): Promise<void> {
     for (const { ready, send } of prepared) send(ready === undefined ? undefined : await ready);
     for (const { events, done } of turn.steps) done?.({ accepted: events.length });
-  }
-
-  /** Before channel_reestablish has passed, what is owed stays in the state and is sent again from there. */
-  #send(message: Message): void {
-    if (this.#session === undefined) return;
-    if (this.#reestablished || message.type === 'error') this.#session.send(message);
   }
 
   #broadcast(effect: Effect, state: ChannelState): void {
@@ -330,10 +337,18 @@ export class ChannelLoop implements ChannelPort {
   /** The append did not answer well: nothing was sent. The state is read again, and the peer starts over. */
   async #recover(error: Error, turn: Turn): Promise<void> {
     this.#context.log(`${this.stream}: ${error.message}; starting again from the log`);
-    this.#session?.close('store_failed', 'our store failed; reconnect');
     for (const { failed } of turn.steps) failed?.(error);
     this.#recoveries++;
+    this.#hangUp();
     await this.#reload().catch((cause: Error) => this.#stop(new Error(`${this.stream} cannot be read again: ${cause.message}`)));
+  }
+
+  /** What the peer said after the words that we lost means nothing to us: the connection has ended from here on. */
+  #hangUp(): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    session.close('store_failed', 'our store failed; reconnect');
+    this.#inputs.unshift({ kind: 'disconnected', session });
   }
 
   /** A bug of ours, or a forged log: this channel stops here, the node goes on. */
@@ -355,6 +370,11 @@ export class ChannelLoop implements ChannelPort {
 interface Prepared {
   readonly ready?: Promise<Message>;
   readonly send: (ready?: Message) => void;
+}
+
+/** A message goes to the connection on which it was decided, or nowhere: what is owed stays in the state, and is sent again from there. */
+function send(message: Message, line: Line | undefined): void {
+  if (line !== undefined && (line.open || mayComeFirst(message))) line.session.send(message);
 }
 
 /** BOLT 2: before channel_reestablish only it, or an error, may come on a channel that exists. */

@@ -1,20 +1,33 @@
 /** What a batch of inputs has decided so far, not durable yet: events with their causes, effects with the state right after them. */
 import { crypto } from '../bolt/crypto.ts';
+import type { Message } from '../bolt/messages.ts';
 import type { Hex32 } from '../bolt/primitives.ts';
 import { effectsOf, type Effect } from '../domain/channel/effects.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { Attachment, Cause, StreamId } from '../events/store.ts';
+import type { Session } from './channel-context.ts';
 import type { Outcome } from './dispatch.ts';
 
-/** What one input became: its events, its effects on the state right after it, and who waits for its outcome. */
-export interface Step {
+/** A connection as it stood when a step was decided. `open`: channel_reestablish had passed. */
+export interface Line {
+  readonly session: Session;
+  readonly open: boolean;
+}
+
+/** On which connection a step's messages leave, and who waits for its outcome. */
+export interface StepDetails {
+  readonly line?: Line | undefined;
+  readonly done?: (outcome: Outcome) => void;
+  readonly failed?: (error: unknown) => void;
+}
+
+/** What one input became: its events, and its effects on the state right after it. */
+export interface Step extends StepDetails {
   readonly events: readonly ChannelEvent[];
   readonly effects: readonly { readonly effect: Effect; readonly state: ChannelState }[];
   readonly cause: Cause;
-  readonly done?: (outcome: Outcome) => void;
-  readonly failed?: (error: unknown) => void;
 }
 
 /** What a batch has decided so far, not durable yet. */
@@ -29,7 +42,7 @@ export class Turn {
     this.state = state;
   }
 
-  add(events: readonly ChannelEvent[], cause: Cause, attachments: readonly Attachment[], waiter: Pick<Step, 'done' | 'failed'> = {}): void {
+  add(events: readonly ChannelEvent[], cause: Cause, attachments: readonly Attachment[], details: StepDetails = {}): void {
     for (const event of events) {
       this.state = evolveChannel(this.state, event);
       this.events.push(event);
@@ -37,7 +50,12 @@ export class Turn {
     }
     if (events.length > 0) this.attachments.push(...attachments);
     const { state } = this;
-    this.steps.push({ events, cause, effects: effectsOf(events, state).map((effect) => ({ effect, state })), ...waiter });
+    this.steps.push({ events, cause, effects: effectsOf(events, state).map((effect) => ({ effect, state })), ...details });
+  }
+
+  /** Owes a message for which no event stands. */
+  say(message: Message, cause: Cause, line: Line | undefined): void {
+    this.steps.push({ events: [], cause, effects: [{ effect: { kind: 'send', message }, state: this.state }], line });
   }
 }
 
