@@ -12,6 +12,7 @@ import { openSqliteStore, type SqliteStoreOptions } from './adapters/store/sqlit
 import { selectCoins } from './adapters/wallet/coin-selection.ts';
 import { createHdKeys } from './adapters/wallet/hd-keys.ts';
 import { chooseCryptoBackend } from './bolt/crypto-native.ts';
+import type { Message } from './bolt/messages.ts';
 import type { NetworkName } from './bolt/networks.ts';
 import type { BlockHeight, NodeId } from './bolt/primitives.ts';
 import type { Session } from './commands/channel-context.ts';
@@ -33,6 +34,8 @@ interface CommonOptions {
   readonly policy?: Partial<ChannelPolicy>;
   readonly forwarding?: Partial<ForwardingPolicy>;
   readonly onLog?: (line: string) => void;
+  /** Hears each message before it is sent, and before it is taken: for a record of the wire. */
+  readonly onMessage?: (way: 'sent' | 'received', peer_id: NodeId, message: Message) => void;
   /** First block that can concern us. */
   readonly fromHeight?: BlockHeight;
   readonly now?: () => Date;
@@ -91,7 +94,7 @@ export async function runNode(options: RunOptions): Promise<RunningNode> {
 type Assembly = RunOptions & Pick<NodeParts, 'signer' | 'crypto_backend' | 'now'>;
 
 async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...options }: Assembly): Promise<RunningNode> {
-  const { name, network, chain, host = '127.0.0.1', onLog = () => undefined } = options;
+  const { name, network, chain, host = '127.0.0.1', onLog = () => undefined, onMessage = () => undefined } = options;
   const coins = { keys: createHdKeys(seed, network), selectCoins };
   const entropy = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
   const { policy, forwarding, fromHeight } = options;
@@ -99,17 +102,24 @@ async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...op
 
   const connections = new Set<PeerConnection>();
   const admit = (connection: PeerConnection): void => {
+    const peer_id = connection.remoteNodeId;
     const session: Session = {
-      peer_id: connection.remoteNodeId,
-      send: (message) => connection.send(message),
+      peer_id,
+      send(message) {
+        onMessage('sent', peer_id, message);
+        return connection.send(message);
+      },
       close: (code, detail) => connection.close('closed_by_us', `${code}: ${detail}`),
     };
     connections.add(connection);
     node.inbox.connected(session);
-    connection.onMessage((message) => node.inbox.receive(message, session));
+    connection.onMessage((message) => {
+      onMessage('received', peer_id, message);
+      return node.inbox.receive(message, session);
+    });
     connection.onClose((reason) => {
       connections.delete(connection);
-      onLog(`${connection.remoteNodeId}: ${reason.message}`);
+      onLog(`${peer_id}: ${reason.message}`);
       node.inbox.disconnected(session);
     });
   };
