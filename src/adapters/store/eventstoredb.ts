@@ -4,6 +4,8 @@ import { toHex, type Hex32, type NodeId } from '../../bolt/primitives.ts';
 import { vkeyOf } from '../../events/checkpoint.ts';
 import { LogCorrupt, StoreBusy, StoreClosed, type StoreError, type StreamId } from '../../events/store.ts';
 import type { StoredEntry } from '../../events/verify.ts';
+import { toRequest } from './append-request.ts';
+import { toEnvelope } from './envelopes.ts';
 import { createAppender } from './esdb/appender.ts';
 import { openCheckpoints } from './esdb/checkpoints.ts';
 import { APPEND_DEADLINE, connect, type Connection, type Patience } from './esdb/connection.ts';
@@ -13,7 +15,7 @@ import { openLog, type OpenedIndex } from './esdb/open.ts';
 import { createReader } from './esdb/reader.ts';
 import { followLog } from './esdb/tail.ts';
 import { createFeed } from './feed.ts';
-import { toEnvelope, toRequest, type LogStore } from './log-store.ts';
+import type { LogStore } from './log-store.ts';
 import { checkpointKey, type OnProgress } from './open.ts';
 import type { CheckpointKey } from './writer.ts';
 
@@ -42,7 +44,7 @@ const PATIENCE: Patience = { attempt: 5_000, total: 20_000 };
 
 /**
  * Opens or creates a node's log in an event database. One process a log: exact revisions let only one of two write, but
- * neither would know why. Throws StoreError `store_unreachable`, `access_denied` or `one_client_a_process`; LogCorrupt with
+ * neither would know why. Throws StoreError `invalid_url`, `store_unreachable`, `access_denied` or `one_client_a_process`; LogCorrupt with
  * the place when the log is damaged, cut short or older than the checkpoint file; UnknownEventType when a newer version wrote it.
  */
 export async function openEventStoreDb(options: EventStoreDbOptions): Promise<LogStore> {

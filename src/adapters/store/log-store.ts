@@ -9,9 +9,6 @@ import type { Engine, OpenedLog, Row } from './engine.ts';
 import { envelopesOf, misplaced, toEnvelope } from './envelopes.ts';
 import { createFeed } from './feed.ts';
 
-export { toRequest } from './append-request.ts';
-export { toEnvelope } from './envelopes.ts';
-
 /** What our own stores do beyond the port: export, audit, and dying on purpose. */
 export interface LogStore extends EventStore {
   /** Verifier key of the log's checkpoints (C2SP). */

@@ -1,43 +1,17 @@
-/** What only a server far away can do to a log: vanish, freeze, lose answers, forget what it had; and what the store makes of it. */
+/** What only a server far away can do: vanish, freeze, lose answers, drop readers; and what the store makes of it. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createTestLog, createTestServer, createMemoryServer, logKeySeed, nodeId, type TestLog } from '../../support/esdb.ts';
-import type { MemoryJournal, StoredRecord } from '../../../src/adapters/esdb-server/journal.ts';
+import type { StoredRecord } from '../../../src/adapters/esdb-server/journal.ts';
 import { openSqliteJournal } from '../../../src/adapters/esdb-server/journal-sqlite.ts';
-import { startServerProcess } from '../../support/esdb-process.ts';
-import type { LogStore } from '../../../src/adapters/store/log-store.ts';
 import { openEventStoreDb } from '../../../src/adapters/store/eventstoredb.ts';
+import type { LogStore } from '../../../src/adapters/store/log-store.ts';
 import { hex32 } from '../../../src/bolt/primitives.ts';
-import { sealEvents, ZERO_HASH, type EventEnvelope, type SealedEntry } from '../../../src/events/envelope.ts';
-import type { Event } from '../../../src/events/registry.ts';
-import { LogCorrupt, OutcomeUnknown, RevisionConflict, type EventStore } from '../../../src/events/store.ts';
-
-const fee = (feerate_per_kw: number): Event => ({ type: 'UpdateFeeSent', feerate_per_kw });
-const feeOf = ({ event }: EventEnvelope): number => (event as { feerate_per_kw: number }).feerate_per_kw;
-const hash = (n: number) => hex32(n.toString(16).padStart(64, '0'));
-const cause = (n: number) => ({ command_id: hash(n), correlation_id: hash(0) });
-/** A server in the same process answers within a few milliseconds. */
-const patience = { attempt: 400, total: 4_000 };
-const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-async function collect<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
-
-/** The careful caller: an unknown outcome is asked again with the same cause at the same revision. */
-async function insist(store: EventStore, ...args: Parameters<EventStore['append']>): Promise<bigint> {
-  for (;;) {
-    try {
-      return await store.append(...args);
-    } catch (error) {
-      if (!(error instanceof OutcomeUnknown)) throw error;
-    }
-  }
-}
+import { OutcomeUnknown } from '../../../src/events/store.ts';
+import { createMemoryServer, createTestLog, createTestServer, logKeySeed, nodeId, type TestLog } from '../../support/esdb.ts';
+import { startServerProcess } from '../../support/esdb-process.ts';
+import { cause, collect, fee, feeOf, insist, patience, sleep } from '../../support/esdb-stories.ts';
 
 let server: ReturnType<typeof createMemoryServer>;
 let log: TestLog;
@@ -195,136 +169,13 @@ describe('a subscription that the server drops as too slow', () => {
   });
 });
 
-describe('a server that answers with less than the truth', () => {
-  /** Somebody else writes to our stream behind our back, sealed as it should be. */
-  const write = (journal: MemoryJournal, stream: string, sealed: readonly SealedEntry[]): void => {
-    const at = journal.records.at(-1)!.position + 1;
-    const records = sealed.map(({ id, type, entry, hash, revision }, index): StoredRecord => {
-      const [data, metadata] = [entry, JSON.stringify({ hash })].map((text) => new Uint8Array(Buffer.from(text)));
-      const contentType = 'application/octet-stream';
-      return { position: at + 1000 * index, stream: `${log.prefix}.events.${stream}`, revision: Number(revision), id, type, contentType, data: data!, metadata: metadata!, created: 0 };
-    });
-    journal.records.push(...records);
-  };
-  const seal = (stream: string, events: readonly Event[], n: number) =>
-    sealEvents({ stream, firstRevision: 0n, previousHash: ZERO_HASH, cause: cause(n), recorded_at: '2026-01-02T03:04:05.678Z', events });
-
-  it('an append of an earlier life that landed late is believed, and the chain goes on from its bytes', async () => {
-    await server.stop();
-    // The same command, decided a while ago: the same ids, another time, so other bytes and another hash.
-    write(server.journal, 'a', seal('a', [fee(1), fee(2)], 1));
-    await server.running();
-    expect(await store.append('a', 'none', [fee(1), fee(2)], cause(1))).toBe(1n);
-    expect(await store.append('a', 1n, [fee(3)], cause(2))).toBe(2n);
-    await store.close();
-    await open();
-    const read = await collect(store.read('a'));
-    expect(read.map(feeOf)).toEqual([1, 2, 3]);
-    expect(read[0]!.recorded_at).toBe('2026-01-02T03:04:05.678Z');
-  });
-
-  it('the same ids with other facts are a conflict', async () => {
-    await server.stop();
-    write(server.journal, 'a', seal('a', [fee(9)], 1));
-    await server.running();
-    await expect(store.append('a', 'none', [fee(1)], cause(1))).rejects.toThrow(RevisionConflict);
-    expect((await collect(store.read('a'))).map(feeOf)).toEqual([9]);
-  });
-
-  it('what another process wrote is a conflict with the true revision, then read and built upon', async () => {
-    await server.stop();
-    write(server.journal, 'a', seal('a', [fee(7), fee(8)], 70));
-    await server.running();
-    await expect(store.append('a', 'none', [fee(1)], cause(1))).rejects.toMatchObject({ detail: { expected: 'none', actual: 1n } });
-    expect(await store.append('a', 1n, [fee(2)], cause(2))).toBe(2n);
-    expect((await collect(store.readAll())).map(feeOf)).toEqual([7, 8, 2]);
-  });
-});
-
-describe('a server that lost what it had', () => {
-  const fill = async (): Promise<void> => {
-    for (let n = 0; n < 5; n += 1) await store.append('a', n === 0 ? 'none' : BigInt(n - 1), [fee(n)], cause(n));
-  };
-  const cut = (count: number): void => {
-    const events = server.journal.records.filter(({ stream }) => stream.includes('.events.'));
-    const first = events.at(-count)!.position;
-    server.journal.records = server.journal.records.filter(({ position }) => position < first);
-  };
-
-  it('while we run: the next append finds it, and nothing more is written', async () => {
-    await fill();
-    await server.stop('kill');
-    cut(2);
-    await server.running();
-    await expect(store.append('a', 4n, [fee(9)], cause(9))).rejects.toThrow(/log_corrupt|shorter than it was|lost what it had/);
-    await expect(store.append('b', 'none', [fee(9)], cause(10))).rejects.toThrow(LogCorrupt);
-    await expect(collect(store.readAll())).rejects.toThrow(LogCorrupt);
-  });
-
-  it('while nobody writes: the subscription finds it when it comes back', async () => {
-    await fill();
-    const ended = new Promise<void>((resolve) => store.subscribe().subscribe({ complete: resolve, error: () => resolve() }));
-    await server.stop('kill');
-    cut(1);
-    await server.running();
-    await ended;
-    await expect(store.head()).rejects.toThrow('the event database lost what it had');
-  });
-
-  it('and used the revisions again, while we were away: the checkpoint kept apart finds it', async () => {
-    await fill();
-    await vi.waitFor(async () => expect(await store.head()).toBe(4n));
-    await sleep(50);
-    await store.kill();
-    await server.stop();
-    cut(2);
-    // A store without our file goes on as if nothing had happened.
-    const { url } = await server.running();
-    const careless = await openEventStoreDb({ url, nodeId, logKeySeed, prefix: log.prefix, now: () => new Date() });
-    for (let n = 3; n < 9; n += 1) await careless.append('a', BigInt(n - 1), [fee(100 + n)], cause(100 + n));
-    await careless.close();
-    await expect(open()).rejects.toThrow('not those of the checkpoint signed for size 5');
-  });
-
-  it('a byte that flips while we run is found when it is read', async () => {
-    await fill();
-    await server.stop('kill');
-    const victim = server.journal.records.find(({ stream, revision }) => stream.endsWith('.events.a') && revision === 2)!;
-    victim.data[victim.data.length - 20]! ^= 1;
-    await server.running();
-    await expect(collect(store.read('a'))).rejects.toThrow(LogCorrupt);
-    await expect(collect(store.readAll())).rejects.toThrow(LogCorrupt);
-  });
-
-  it('any flipped byte of any of our records is found or harms nothing', async () => {
-    await fill();
-    await store.close();
-    await server.stop();
-    const whole = server.journal.records;
-    let found = 0;
-    for (const [index, record] of whole.entries()) {
-      for (const field of ['data', 'metadata'] as const) {
-        if (record[field].length === 0) continue;
-        const changed = new Uint8Array(record[field]);
-        changed[(index * 31) % changed.length]! ^= 4;
-        server.journal.records = whole.map((one, at) => (at === index ? { ...one, [field]: changed } : one));
-        try {
-          await open();
-          expect((await collect(store.readAll())).map(feeOf)).toEqual([0, 1, 2, 3, 4]);
-        } catch (error) {
-          expect(error).toBeInstanceOf(LogCorrupt);
-          found += 1;
-        }
-        await store.kill();
-        await server.stop();
-      }
-    }
-    server.journal.records = whole;
-    expect(found).toBeGreaterThanOrEqual(10);
-  });
-});
-
 describe('the door', () => {
+  it('an address that is none is refused, without the password', async () => {
+    await store.close();
+    const opening = openEventStoreDb({ url: 'http://admin:changeit@host', nodeId, logKeySeed, now: () => new Date() });
+    await expect(opening).rejects.toThrow('expected an address like esdb://host:2113?tls=false, got http://host');
+  });
+
   it('a server that is not there is a clear word, without the password', async () => {
     await store.close();
     const url = 'esdb://admin:changeit@127.0.0.1:1?tls=false';

@@ -8,7 +8,8 @@ import { LogCorrupt, OutcomeUnknown, RevisionConflict, StoreError, type StreamId
 import { NO_STREAM, type AppendRequest } from '../engine.ts';
 import { readable } from '../local-engine.ts';
 import { checkedAttachments, factsOf, isSame, seal } from '../writer.ts';
-import { Unreachable, type AppendAnswer, type Connection } from './connection.ts';
+import type { AppendAnswer, Connection } from './connection.ts';
+import { Unreachable } from './errors.ts';
 import { takeGroup, type Group, type Lane, type Pending } from './group.ts';
 import { attachmentEvent, entryOf, logEvent, type EsdbRecord, type Layout, type Place } from './layout.ts';
 import type { LogIndex, StreamEnd } from './log-index.ts';

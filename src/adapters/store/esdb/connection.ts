@@ -1,24 +1,22 @@
-/** The process's one client of EventStoreDB, with a deadline on everything, typed outcomes, and a new client when the old one is poisoned. */
+/** What we ask of EventStoreDB, with a deadline on everything and typed outcomes. */
 import {
-  AccessDeniedError,
   BACKWARDS,
-  convertToCommandError,
   END,
-  EventStoreDBClient,
   FORWARDS,
-  MaxAppendSizeExceededError,
   NO_STREAM,
   START,
-  StreamDeletedError,
   StreamNotFoundError,
   streamNameFilter,
   WrongExpectedVersionError,
   type AllStreamResolvedEvent,
   type AppendExpectedRevision,
   type EventData,
+  type EventStoreDBClient,
   type ResolvedEvent,
 } from '@eventstore/db-client';
-import { InvalidAppend, LogCorrupt, StoreError, StoreFull } from '../../../events/store.ts';
+import { StoreError } from '../../../events/store.ts';
+import { giveBack, guard, renew, takeClient, within, type SharedClient } from './client.ts';
+import { translate, Unreachable, withoutCredentials } from './errors.ts';
 import type { EsdbRecord, Place } from './layout.ts';
 import { createPermits } from './permits.ts';
 
@@ -28,13 +26,6 @@ export interface Patience {
   readonly attempt: number;
   /** For the outcome of an append, over all attempts; then it is unknown. */
   readonly total: number;
-}
-
-/** No answer, or one that says nothing about the outcome: it may have happened or not. Ask the same again. */
-export class Unreachable extends StoreError {
-  constructor(url: string, reason: string) {
-    super('store_unreachable', `the event database ${url} does not answer: ${reason}`, { url, reason });
-  }
 }
 
 export type AppendAnswer =
@@ -63,43 +54,16 @@ export interface EsdbSubscription extends AsyncIterable<EsdbRecord> {
   cancel(): void;
 }
 
-/**
- * The client keeps the promises of all its instances in one table of the module: two clients reject or hang each other's
- * appends. So there is one in the process, shared by all stores.
- */
-interface Shared {
-  readonly url: string;
-  client: EventStoreDBClient;
-  users: number;
-  renewing: Promise<void> | undefined;
-  /** Reads and subscriptions that a disposal would leave hanging. */
-  readonly open: Set<{ destroy(error: Error): unknown }>;
-}
-let shared: Shared | undefined;
-let disposed: Promise<void> = Promise.resolve();
-
 /** Beyond 15 unanswered writes the client waits for its socket, and what waits there when it breaks ends the process. */
 const permits = createPermits(12);
 /** The server drops an append after this (absolute) time: wide, so that two clocks may differ. */
 export const APPEND_DEADLINE = 30_000;
-const DISPOSAL = 2_000;
-
 /** Throws StoreError `one_client_a_process` while this process is connected to another database. */
 export async function connect(url: string, patience: Patience): Promise<Connection> {
-  await disposed;
-  if (shared !== undefined && shared.url !== url) {
-    const [expected, got] = [withoutCredentials(shared.url), withoutCredentials(url)];
-    throw new StoreError('one_client_a_process', `this process uses ${expected} already, it cannot use ${got} too`, {
-      expected,
-      got,
-    });
-  }
-  shared ??= { url, client: EventStoreDBClient.connectionString(url), users: 0, renewing: undefined, open: new Set() };
-  shared.users += 1;
-  return createConnection(shared, patience);
+  return createConnection(await takeClient(url), patience);
 }
 
-function createConnection(link: Shared, patience: Patience): Connection {
+function createConnection(link: SharedClient, patience: Patience): Connection {
   const url = withoutCredentials(link.url);
   let released = false;
 
@@ -182,11 +146,7 @@ function createConnection(link: Shared, patience: Patience): Connection {
     async release() {
       if (released) return;
       released = true;
-      link.users -= 1;
-      if (link.users > 0) return;
-      if (shared === link) shared = undefined;
-      disposed = Promise.resolve(link.renewing).then(() => dispose(link));
-      await disposed;
+      await giveBack(link);
     },
   };
 }
@@ -196,14 +156,7 @@ type EventIterable = AsyncIterable<ResolvedEvent | AllStreamResolvedEvent> & {
   on(event: 'error', listener: () => void): unknown;
 };
 
-/** An error nobody listens to would end the process; one that a disposal hides would let the reader hang. */
-function guard<T extends EventIterable>(link: Shared, reading: T): T {
-  reading.on('error', () => {});
-  link.open.add(reading);
-  return reading;
-}
-
-function subscribe(link: Shared, prefix: string, after: Place | undefined): EsdbSubscription {
+function subscribe(link: SharedClient, prefix: string, after: Place | undefined): EsdbSubscription {
   const filter = streamNameFilter({ prefixes: [prefix] });
   const subscription = link.client.subscribeToAll({ fromPosition: after ?? START, filter, requiresLeader: true });
   guard(link, subscription);
@@ -223,35 +176,6 @@ function subscribe(link: Shared, prefix: string, after: Place | undefined): Esdb
       subscription.destroy();
     },
   };
-}
-
-/** Disposes a client that does not answer and builds a new one; once for all who complain about the same one. */
-function renew(link: Shared, complained: EventStoreDBClient): void {
-  if (link.client !== complained || link.renewing !== undefined) return;
-  link.renewing = dispose(link).then(() => {
-    if (link.users > 0) link.client = EventStoreDBClient.connectionString(link.url);
-    link.renewing = undefined;
-  });
-}
-
-async function dispose(link: Shared): Promise<void> {
-  for (const reading of link.open) reading.destroy(new Error('the client was disposed'));
-  link.open.clear();
-  await within(
-    DISPOSAL,
-    link.client.dispose().catch(() => {}),
-    undefined,
-  );
-}
-
-async function within<T, U>(milliseconds: number, answer: Promise<T>, otherwise: U): Promise<T | U> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<U>((resolve) => (timer = setTimeout(() => resolve(otherwise), milliseconds)));
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 type Recorded = NonNullable<ResolvedEvent['event'] | AllStreamResolvedEvent['event']>;
@@ -274,33 +198,3 @@ function toRecord(event: Recorded): EsdbRecord {
     place,
   };
 }
-
-/** EventStoreDB's errors in the port's words. What is no clear refusal is Unreachable. */
-function translate(url: string, cause: unknown): Error {
-  if (cause instanceof StoreError) return cause;
-  const error = convertToCommandError(cause as Error) as Error;
-  if (error instanceof MaxAppendSizeExceededError)
-    return new InvalidAppend(`the event database takes at most ${error.maxAppendSize} bytes in one append`, {
-      expected: error.maxAppendSize,
-    });
-  if (error instanceof AccessDeniedError)
-    return new StoreError(
-      'access_denied',
-      `the event database ${url} denies access: check the credentials in its address`,
-      { url },
-    );
-  if (error instanceof StreamDeletedError)
-    return new LogCorrupt(`a stream of the log was deleted: ${error.streamName}`, {
-      stream: error.streamName,
-      expected: 'a stream',
-      got: 'deleted',
-    });
-  if (error.message.includes(NO_ROOM)) return new StoreFull(error.message);
-  return new Unreachable(url, error.message || error.constructor.name);
-}
-
-/** How our own server says that an append was refused because its disk is full. */
-const NO_ROOM = 'the store has no room left';
-
-/** `esdb://user:password@host` without what must not be shown. */
-export const withoutCredentials = (url: string): string => url.replace(/\/\/[^/@]*@/, '//');

@@ -3,7 +3,8 @@ import { LogCorrupt } from '../../../events/store.ts';
 import type { OnProgress } from '../open.ts';
 import type { CheckpointKey } from '../writer.ts';
 import { readCheckpoints } from './checkpoints.ts';
-import { Unreachable, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Unreachable } from './errors.ts';
 import type { EsdbRecord, Layout, Place } from './layout.ts';
 import { createLogIndex, type LogIndex } from './log-index.ts';
 

@@ -3,7 +3,8 @@ import { toHex, type Hex32 } from '../../../bolt/primitives.ts';
 import { LogCorrupt, type StreamId } from '../../../events/store.ts';
 import { readEntry } from '../../../events/canonical.ts';
 import type { Row } from '../engine.ts';
-import { Unreachable, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { Unreachable } from './errors.ts';
 import { corruptRecord, entryOf, type EsdbRecord, type Layout } from './layout.ts';
 import type { LogIndex } from './log-index.ts';
 

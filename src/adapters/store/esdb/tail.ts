@@ -3,8 +3,10 @@ import type { EventEnvelope } from '../../../events/envelope.ts';
 import { UnknownEventType } from '../../../events/registry.ts';
 import { LogCorrupt, type StoreError } from '../../../events/store.ts';
 import type { Row } from '../engine.ts';
-import { toEnvelope } from '../log-store.ts';
-import { Unreachable, type Connection, type EsdbSubscription } from './connection.ts';
+import { toEnvelope } from '../envelopes.ts';
+import { within } from './client.ts';
+import type { Connection, EsdbSubscription } from './connection.ts';
+import { Unreachable } from './errors.ts';
 import type { EsdbRecord, Layout } from './layout.ts';
 import type { LogIndex } from './log-index.ts';
 
@@ -92,13 +94,13 @@ export function followLog(options: TailOptions): Tail {
     async reached(commit) {
       const isThere = (): boolean => commit === undefined || (index.last()?.place.commit ?? -1n) >= commit;
       if (isThere()) return;
-      const arrived = new Promise<void>((resolve) => (waiters = [...waiters, { commit: commit!, resolve }]));
+      const arrived = new Promise<true>((resolve) => (waiters = [...waiters, { commit: commit!, resolve: () => resolve(true) }]));
       const half = connection.patience.attempt;
-      if ((await within(half, arrived)) || isThere()) return;
+      if ((await within(half, arrived, false)) || isThere()) return;
       // A subscription may hang without a word: begin again.
       subscription?.cancel();
       wakeUp();
-      if ((await within(half, arrived)) || isThere()) return;
+      if ((await within(half, arrived, false)) || isThere()) return;
       throw new Unreachable(connection.url, `its subscription does not come to position ${commit}`);
     },
     stop() {
@@ -127,12 +129,4 @@ function after(milliseconds: number, call: () => void): () => void {
     clearTimeout(timer);
     call();
   };
-}
-
-async function within(milliseconds: number, arrived: Promise<void>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)));
-  const inTime = await Promise.race([arrived.then(() => true), late]);
-  clearTimeout(timer);
-  return inTime;
 }
