@@ -52,7 +52,8 @@ async function sheetOf(source: LogSource, until: Until, { stderr }: Io): Promise
   }
 }
 
-function describeSheet({ node, rows, position, recorded_at }: { readonly node: string } & AsOf<BalanceSheet>, paint: ReturnType<typeof painter>): readonly string[] {
+/** One node's sheet in lines. */
+export function describeSheet({ node, rows, position, recorded_at }: { readonly node: string } & AsOf<BalanceSheet>, paint: ReturnType<typeof painter>): readonly string[] {
   const place = position === undefined ? 'before its first event' : `at position ${position}, ${recorded_at}`;
   const header = ['channel', 'phase', 'local_msat', 'remote_msat', 'offered_msat', 'received_msat', 'to_sweep_sat', 'capacity_sat'];
   const cells = rows.channels.map((row) => [

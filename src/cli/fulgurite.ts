@@ -2,9 +2,13 @@
 import { Command, CommanderError } from 'commander';
 import { StoreError } from '../events/store.ts';
 import { auditCommand, type AuditCommand } from './audit.ts';
+import { addAskCommands } from './ask-commands.ts';
 import { balanceCommand, type BalanceCommand } from './balance.ts';
+import { examples, type Run } from './help.ts';
 import { logExportCommand, type LogExportCommand } from './log-export.ts';
 import { logShowCommand, type LogShowCommand } from './log-show.ts';
+import { nodeBalanceCommand } from './node-balance.ts';
+import { addNodeCommands } from './node-commands.ts';
 import { CommandFailed, painter, toJson, WrongUsage, type Io } from './output.ts';
 import { playgroundCommand, type PlaygroundOptions } from './playground.ts';
 
@@ -47,8 +51,6 @@ function describe(error: unknown): { code: string; message: string } {
   return { code, message };
 }
 
-type Run = (command: () => Promise<number>) => Promise<void>;
-
 function createProgram(io: Io, run: Run): Command {
   const program = new Command('fulgurite')
     .description('An event-sourced Lightning Network engine: every state, past or present, can be derived again and verified.')
@@ -56,6 +58,8 @@ function createProgram(io: Io, run: Run): Command {
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .showHelpAfterError('(--help shows what is expected)');
+  addNodeCommands(program, io, run);
+  addAskCommands(program, io, run);
   addPlayground(program, io, run);
   const log = program.command('log').description('show or export what a log holds');
   addLogShow(log, io, run);
@@ -64,8 +68,6 @@ function createProgram(io: Io, run: Run): Command {
   addAudit(program, io, run);
   return program;
 }
-
-const examples = (...lines: readonly string[]): string => `\nExamples:\n${lines.map((line) => `  $ fulgurite ${line}`).join('\n')}\n`;
 
 function addPlayground(program: Command, io: Io, run: Run): void {
   program
@@ -114,13 +116,14 @@ function addLogExport(log: Command, io: Io, run: Run): void {
 function addBalance(program: Command, io: Io, run: Run): void {
   program
     .command('balance')
-    .description('what each node owned at a position of its log or at a time')
-    .argument('<path>', PATH)
+    .description('what a node owns, now, at a position of its log or at a time: a running node\'s, or that of logs at a path')
+    .argument('[path]', `${PATH}; the running node if left out`)
     .option('--at <position|time>', 'a position (1234) or an ISO 8601 time; the end of the log if left out')
     .option('--node <name>', 'one node of a data folder')
+    .option('--data <dir>', 'without a path: the data folder of the node that is meant')
     .option('--json', 'print JSON')
-    .addHelpText('after', examples('balance ./data', 'balance --at 1234 ./data/alice', 'balance --at 2026-01-31T12:00:00Z --json ./data'))
-    .action((path: string, options: Omit<BalanceCommand, 'path'>) => run(() => balanceCommand({ ...options, path }, io)));
+    .addHelpText('after', examples('balance', 'balance ./data', 'balance --at 1234 ./data/alice', 'balance --at 2026-01-31T12:00:00Z --json ./data'))
+    .action((path: string | undefined, options: Omit<BalanceCommand, 'path'> & { readonly data?: string }) => run(() => (path === undefined ? nodeBalanceCommand(options, io) : balanceCommand({ ...options, path }, io))));
 }
 
 function addAudit(program: Command, io: Io, run: Run): void {

@@ -2,6 +2,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { ControlRefusal, type RefusalKind } from './control.ts';
+import { plain } from './plain.ts';
 
 /** Thrown by a route, answered as application/problem+json. `detail` is a sentence with both values. */
 export class Problem extends Error {
@@ -34,16 +36,25 @@ export const problemResponses = { '4xx': problemSchema, '5xx': problemSchema };
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
   500: 'Internal Server Error',
+  502: 'Bad Gateway',
   503: 'Service Unavailable',
 };
 
-export function installProblems(app: FastifyInstance): void {
+const STATUS: Readonly<Record<RefusalKind, number>> = { invalid: 400, missing: 404, conflict: 409, refused: 422, unreachable: 502, unavailable: 503 };
+
+/** `acts`: whether there is anything here but reading. */
+export function installProblems(app: FastifyInstance, { acts = false }: { readonly acts?: boolean } = {}): void {
   app.setErrorHandler((error, request, reply) => sendProblem(reply, toProblem(error, request)));
-  app.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request)));
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request, acts)));
 }
 
 export function sendProblem(reply: FastifyReply, { status, code, message, members }: Problem): FastifyReply {
@@ -52,7 +63,8 @@ export function sendProblem(reply: FastifyReply, { status, code, message, member
   return reply.code(status).type('application/problem+json').serializer(JSON.stringify).send(body);
 }
 
-function notFound({ method, url }: FastifyRequest): Problem {
+function notFound({ method, url }: FastifyRequest, acts: boolean): Problem {
+  if (acts) return new Problem(404, 'not_found', `expected a method and path of /openapi.json, got ${method} ${url}`, { got: `${method} ${url}` });
   return method === 'GET' || method === 'HEAD'
     ? new Problem(404, 'not_found', `expected a path of /openapi.json, got ${url}`, { got: url })
     : new Problem(405, 'method_not_allowed', `the API only reads: expected GET, got ${method}`, { expected: 'GET', got: method });
@@ -60,7 +72,8 @@ function notFound({ method, url }: FastifyRequest): Problem {
 
 function toProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
-  if (hasZodFastifySchemaValidationErrors(error)) return invalidParameter(error.validation, request);
+  if (error instanceof ControlRefusal) return new Problem(STATUS[error.kind], error.code, error.message, plain(error.detail) as Record<string, unknown>);
+  if (hasZodFastifySchemaValidationErrors(error)) return error.validationContext === 'body' ? invalidBody(error.validation, request) : invalidParameter(error.validation, request, error.validationContext);
   const { statusCode, code, message } = error as { statusCode?: number; code?: string; message?: string };
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new Problem(statusCode, (code ?? 'bad_request').toLowerCase(), message ?? 'the request is malformed');
   request.log.error({ err: error }, 'a request failed');
@@ -69,12 +82,24 @@ function toProblem(error: unknown, request: FastifyRequest): Problem {
 
 type Issues = readonly { readonly instancePath?: string; readonly message?: string }[];
 
-function invalidParameter(issues: Issues, { query }: FastifyRequest): Problem {
+function invalidParameter(issues: Issues, request: FastifyRequest, context: string | undefined): Problem {
+  const values = (context === 'params' ? request.params : request.query) as Record<string, unknown>;
   const errors = issues.map(({ instancePath = '', message = 'invalid' }) => {
     const name = instancePath.split('/')[1] ?? '';
-    return { name, expected: message, got: name === '' ? Object.keys(query as object) : (query as Record<string, unknown>)[name] };
+    return { name, expected: message, got: name === '' ? Object.keys(values) : values[name] };
   });
   const [first] = errors;
   const detail = errors.map(({ name, expected, got }) => `${name === '' ? 'the query' : `parameter ${name}`}: ${expected}, got ${JSON.stringify(got)}`).join('; ');
   return new Problem(400, 'invalid_parameter', detail, { expected: first?.expected, got: first?.got, errors });
+}
+
+function invalidBody(issues: Issues, { body }: FastifyRequest): Problem {
+  const errors = issues.map(({ instancePath = '', message = 'invalid' }) => {
+    const name = instancePath.split('/')[1] ?? '';
+    const isObject = typeof body === 'object' && body !== null;
+    return { name, expected: message, got: isObject ? (name === '' ? Object.keys(body) : (body as Record<string, unknown>)[name]) : body };
+  });
+  const [first] = errors;
+  const detail = errors.map(({ name, expected, got }) => `${name === '' ? 'the body' : `field ${name}`}: ${expected}, got ${JSON.stringify(got) ?? 'nothing'}`).join('; ');
+  return new Problem(400, 'invalid_body', detail, { expected: first?.expected, got: first?.got, errors });
 }

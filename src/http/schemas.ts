@@ -1,6 +1,9 @@
 /** The words of the API as zod schemas: the same names as in the log, every amount a decimal string. */
 import { z } from 'zod';
+import { hex32, msat, point, sat } from '../bolt/primitives.ts';
 import { parseUntil } from '../projections/projection.ts';
+
+export { plain } from './plain.ts';
 
 export const amount = z.string().regex(/^\d+$/).meta({ description: 'Decimal; the unit is the last part of the name', example: '1000000' });
 export const time = z.string().meta({ description: 'ISO 8601, UTC', example: '2026-01-31T12:00:00.000Z' });
@@ -27,12 +30,16 @@ export const asOf = z
 
 export const next = z.string().optional().meta({ description: 'Give it as `after` for the page behind this one; absent on the last' });
 
-type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain };
+// What a request's body may hold.
 
-/** A value as JSON can say it: bigints as decimal text, what is undefined left out. */
-export function plain(value: unknown): Plain {
-  if (typeof value === 'bigint') return String(value);
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== 'object' || value === null) return value as Plain;
-  return Object.fromEntries(Object.entries(value).flatMap(([key, field]) => (field === undefined ? [] : [[key, plain(field)]])));
-}
+/** A whole number of sat or msat: decimal text, or a JSON number where it is exact. */
+const amountInput = z
+  .union([z.string().regex(/^\d{1,19}$/, 'expected a whole number'), z.int().min(0)], 'expected a whole number, as text or as a number')
+  .meta({ description: 'A whole number, as decimal text or a JSON number', example: '1000000' });
+export const satInput = amountInput.transform((text) => sat(BigInt(text)));
+export const msatInput = amountInput.transform((text) => msat(BigInt(text)));
+export const nodeIdInput = z.string().regex(/^0[23][0-9a-f]{64}$/, 'expected a node_id of 66 hexadecimal digits, from 02 or 03 on').transform((text) => point(text));
+export const hex32Input = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits').transform((text) => hex32(text));
+
+/** A wish may ask that its answer waits for the outcome. */
+export const waitSeconds = z.coerce.number().int().min(0).max(600).default(30).meta({ description: 'How long the answer may wait for the outcome, in seconds' });

@@ -1,10 +1,13 @@
-/** The HTTP API: reads the logs of one or more nodes, writes nothing; described by OpenAPI 3.1 at /openapi.json and /docs. */
+/** The HTTP API: reads the logs of one or more nodes, and acts on one where it is handed its control; described by OpenAPI 3.1 at /openapi.json and /docs. */
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { requireToken } from './auth.ts';
+import type { ControlledNode } from './control.ts';
 import { followNodes, type ServedNode } from './nodes.ts';
 import { installProblems, Problem } from './problems.ts';
+import { actingRoutes } from './routes/acting.ts';
 import { balanceRoutes } from './routes/balances.ts';
 import { channelRoutes } from './routes/channels.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -15,6 +18,10 @@ export type { ServedNode } from './nodes.ts';
 
 export interface HttpServerOptions {
   readonly nodes: readonly ServedNode[];
+  /** Of the only node served: adds the routes that act on it. */
+  readonly control?: ControlledNode;
+  /** Asked of everybody, for everything but /healthz. */
+  readonly token?: string;
   readonly logger?: FastifyBaseLogger;
 }
 
@@ -30,19 +37,25 @@ export interface HttpServer {
 export const DEFAULT_PORT = 8750;
 const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]'];
 
-export async function createHttpServer({ nodes: served, logger }: HttpServerOptions): Promise<HttpServer> {
-  const app: FastifyInstance = fastify({ ...(logger === undefined ? {} : { loggerInstance: logger }), forceCloseConnections: true, bodyLimit: 1024, routerOptions: { maxParamLength: 256 } });
+/** Bytes of a request's body: an invoice is the longest thing that anybody sends. */
+const BODY_LIMIT = 16_384;
+
+export async function createHttpServer({ nodes: served, control, token, logger }: HttpServerOptions): Promise<HttpServer> {
+  const logging = logger === undefined ? {} : { loggerInstance: logger, disableRequestLogging: true };
+  const app: FastifyInstance = fastify({ ...logging, forceCloseConnections: true, bodyLimit: BODY_LIMIT, routerOptions: { maxParamLength: 256 } });
   const nodes = followNodes(served);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  installProblems(app);
+  installProblems(app, { acts: control !== undefined });
   let guarded = true;
   app.addHook('onRequest', async ({ headers }) => {
     if (guarded) mustBeLocal(headers.host);
   });
-  await describe(app);
+  if (token !== undefined) requireToken(app, token);
+  await describe(app, token !== undefined);
   await app.register(async (routes) => {
     for (const add of [healthRoutes, channelRoutes, balanceRoutes, paymentRoutes, eventRoutes]) add(routes, nodes);
+    if (control !== undefined) actingRoutes(routes, nodes, control);
   });
   await app.ready();
   return {
@@ -65,7 +78,7 @@ function mustBeLocal(host: string | undefined): void {
   if (!LOOPBACK.includes(name)) throw new Problem(403, 'host_not_allowed', `Host: expected one of ${LOOPBACK.join(', ')}, got ${name}`, { expected: LOOPBACK, got: name });
 }
 
-async function describe(app: FastifyInstance): Promise<void> {
+async function describe(app: FastifyInstance, guarded: boolean): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -75,6 +88,7 @@ async function describe(app: FastifyInstance): Promise<void> {
         description: 'What the logs of Lightning nodes say. Amounts are decimal strings, their unit the last part of the name; every list can be asked for the past.',
       },
       servers: [],
+      ...(guarded ? { components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } }, security: [{ token: [] }] } : {}),
     },
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,

@@ -35,9 +35,14 @@ const TABLE: Readonly<Record<string, Rule>> = {
     packages: ['fastify', '@fastify/', 'zod', 'rxjs', 'pino', 'node:'],
   },
   'src/cli/': {
-    // Also a composition root: it opens the stores whose logs it shows, and starts the playground.
-    ours: ['src/bolt/', 'src/events/', 'src/projections/', 'src/adapters/store/', 'src/playground/', 'src/config.ts', 'src/main.ts'],
+    // Also a composition root: it opens the stores whose logs it shows, and starts the playground or a node.
+    ours: ['src/bolt/', 'src/events/', 'src/projections/', 'src/adapters/store/', 'src/adapters/logger.ts', 'src/playground/', 'src/daemon/', 'src/config.ts', 'src/main.ts'],
     packages: ['commander', 'zod', 'rxjs', 'node:'],
+  },
+  'src/daemon/': {
+    // One node for real use: configuration, seed, chain, store and API put together. Like main.ts it knows the adapters.
+    ours: ['src/bolt/', 'src/domain/', 'src/http/', 'src/adapters/', 'src/config.ts', 'src/main.ts'],
+    packages: ['zod', 'node:'],
   },
   'src/playground/': {
     // A world of nodes: what a person at the keyboard does to them, and what an onlooker sees.

@@ -1,0 +1,53 @@
+/** What a channel waits for, read from its state and from the chain as it stands now. */
+import type { BlockHeight, Hex32 } from '../bolt/primitives.ts';
+import { SETTLED_DEPTH } from '../domain/channel/spending.ts';
+import type { ChannelState } from '../domain/channel/state.ts';
+import type { Chain } from '../domain/ports.ts';
+import type { Waiting } from '../http/control.ts';
+
+export interface Around {
+  readonly chain: Pick<Chain, 'confirmedTransaction'>;
+  readonly height: BlockHeight;
+  readonly usable: boolean;
+  readonly connected: boolean;
+}
+
+/** Undefined when it waits for nothing. */
+export async function waitingOf(state: ChannelState, around: Around): Promise<Waiting | undefined> {
+  switch (state.phase) {
+    case 'opening':
+      return state.step === 'funded' && state.funding.confirmed === undefined
+        ? { for: 'funding_confirmations', txid: state.funding.txid, confirmations: await confirmations(state.funding.txid, around), needed: state.terms.minimum_depth }
+        : forPeer(around);
+    case 'normal':
+      return around.usable ? undefined : forPeer(around);
+    case 'shutdown':
+      return forPeer(around);
+    case 'closing':
+      return state.agreed === undefined ? forPeer(around) : closing(state.agreed.closing_txid, await confirmations(state.agreed.closing_txid, around));
+    case 'resolving':
+      return resolving(state, around);
+    case 'none':
+    case 'closed':
+    case 'abandoned':
+      return undefined;
+  }
+}
+
+const forPeer = ({ connected }: Around): Waiting => ({ for: connected ? 'peer_messages' : 'peer_connection' });
+const closing = (txid: Hex32 | undefined, confirmations: number): Waiting => ({ for: 'closing_confirmations', txid, confirmations, needed: SETTLED_DEPTH });
+
+function resolving({ spend, sweeps, agreed, terms }: Extract<ChannelState, { phase: 'resolving' }>, { height }: Around): Waiting {
+  if (spend === undefined) return closing(agreed?.closing_txid, 0);
+  const [sweep] = sweeps;
+  if (sweep !== undefined) return { for: 'sweep_confirmations', txid: sweep.sweep_txid, confirmations: depth(sweep.confirmed_height, height), needed: SETTLED_DEPTH };
+  const blocks_left = spend.block_height + terms.remote.to_self_delay - height;
+  if (spend.kind === 'local' && blocks_left > 0) return { for: 'to_self_delay', txid: spend.txid, blocks_left };
+  return closing(spend.txid, depth(spend.block_height, height));
+}
+
+async function confirmations(txid: Hex32, { chain, height }: Around): Promise<number> {
+  return depth((await chain.confirmedTransaction(txid))?.block_height, height);
+}
+
+const depth = (block_height: BlockHeight | undefined, height: BlockHeight): number => (block_height === undefined ? 0 : Math.max(0, height - block_height + 1));
