@@ -8,8 +8,8 @@ import {
   verifyNodeAnnouncement,
   type Verification,
 } from '../bolt/07-routing-gossip/verify.ts';
-import { encodeMessage, type Message, type MessageOf } from '../bolt/messages.ts';
-import { toHex, type Msat, type NodeId, type Sat, type ShortChannelId } from '../bolt/primitives.ts';
+import { decodeMessage, encodeMessage, type Message, type MessageOf } from '../bolt/messages.ts';
+import { fromHex, toHex, type Hex, type Msat, type NodeId, type Sat, type ShortChannelId } from '../bolt/primitives.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { GossipCommand } from '../domain/gossip/commands.ts';
 import { decideGossip, worthReading, type Announcement } from '../domain/gossip/decide.ts';
@@ -72,7 +72,7 @@ export interface GossipInbox {
   announceOwnChannel(channel: OwnAnnouncement): Promise<void>;
   /** Our fees or our readiness have changed. Nothing happens while the channel is not announced. */
   announceOwnPolicy(policy: OwnPolicy): Promise<void>;
-  /** Nothing happens while no channel of ours is announced. */
+  /** Nothing happens while no channel of ours is announced, or when the last announcement said the same: a restart is no news. */
   announceOwnNode(node: Pick<OwnNode, 'alias' | 'features' | 'addresses' | 'rgb_color'>): Promise<void>;
   /** The network as known now: read it, do not keep it. */
   graph(): RoutingGraph;
@@ -275,7 +275,9 @@ class Inbox implements GossipInbox {
     return this.#inTurn(async () => {
       const { signer, now } = this.#options;
       const { nodeId: node_id } = signer;
-      const timestamp = after(this.#log.state().nodes.get(node_id), now());
+      const known = this.#log.state().nodes.get(node_id);
+      if (known !== undefined && saysTheSame(known.raw, { ...node, node_id })) return;
+      const timestamp = after(known, now());
       const unsigned = unsignedNodeAnnouncement({ ...node, node_id, timestamp });
       const message = { ...unsigned, signature: signer.signAnnouncement(nodeAnnouncementDigest(unsigned)) };
       const raw = toHex(encodeMessage(message));
@@ -307,6 +309,11 @@ class Inbox implements GossipInbox {
 
 /** Newer than what we said before, whatever our clock says. */
 const after = (known: { readonly timestamp: number } | undefined, now: number): number => Math.max(now, (known?.timestamp ?? 0) + 1);
+
+function saysTheSame(raw: Hex, node: Omit<OwnNode, 'timestamp'>): boolean {
+  const { signature, timestamp } = decodeMessage(fromHex(raw)) as MessageOf<'node_announcement'>;
+  return toHex(encodeMessage({ ...unsignedNodeAnnouncement({ ...node, timestamp }), signature })) === raw;
+}
 
 /** Lets other work have its turn. */
 const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));

@@ -107,6 +107,18 @@ describe('gossip', () => {
     expect(carol.heard.findIndex((message) => message.type === 'channel_announcement')).toBeLessThan(carol.heard.findIndex((message) => message.type === 'channel_update'));
   });
 
+  it('is no news when a node only says of itself what it said before', async () => {
+    const chain = createRegtestChain();
+    const [alice, bob] = [await nodeOn(chain, 'alice'), await nodeOn(chain, 'bob')];
+    connect(alice, bob);
+    await announce(chain, alice, bob, fundChannel(chain, alice, bob));
+    for (const alias of ['bob', 'bob', 'robert']) await bob.inbox.announceOwnNode({ alias, features: '', addresses: [] });
+    const told = () => alice.heard.filter(({ type }) => type === 'node_announcement').length;
+    await until(() => told() > 1);
+    await alice.inbox.settled();
+    expect(told()).toBe(2);
+  });
+
   it('is told to a peer that comes later, when it asks', async () => {
     const chain = createRegtestChain();
     const [alice, bob, carol, dave] = [await nodeOn(chain, 'alice'), await nodeOn(chain, 'bob'), await nodeOn(chain, 'carol'), await nodeOn(chain, 'dave')];
