@@ -1,6 +1,5 @@
 /** The command line: `fulgurite COMMAND`. Exit 0 when all is well, 1 when something is wrong, 2 for wrong usage. */
 import { Command, CommanderError } from 'commander';
-import { StoreError } from '../events/store.ts';
 import { auditCommand, type AuditCommand } from './audit.ts';
 import { addAskCommands } from './ask-commands.ts';
 import { balanceCommand, type BalanceCommand } from './balance.ts';
@@ -9,7 +8,7 @@ import { logExportCommand, type LogExportCommand } from './log-export.ts';
 import { logShowCommand, type LogShowCommand } from './log-show.ts';
 import { nodeBalanceCommand } from './node-balance.ts';
 import { addNodeCommands } from './node-commands.ts';
-import { CommandFailed, painter, toJson, WrongUsage, type Io } from './output.ts';
+import { painter, toJson, WrongUsage, type Io } from './output.ts';
 import { playgroundCommand, type PlaygroundOptions } from './playground.ts';
 
 const VERSION = '0.1.0';
@@ -45,10 +44,10 @@ function explain(error: unknown, json: boolean, io: Io): number {
   return error instanceof WrongUsage ? 2 : 1;
 }
 
+/** Some errors say their code themselves: it is said once. */
 function describe(error: unknown): { code: string; message: string } {
-  if (error instanceof CommandFailed || error instanceof StoreError) return error;
   const { code = 'failed', message = String(error) } = error as { code?: string; message?: string };
-  return { code, message };
+  return { code, message: message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message };
 }
 
 function createProgram(io: Io, run: Run): Command {

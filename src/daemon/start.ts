@@ -95,7 +95,7 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   let askedToStop = (): void => undefined;
   const stopAsked = new Promise<void>((resolve) => (askedToStop = resolve));
   const control = controlNode(node, { chain, peers, started_at: new Date(), onStop: () => setImmediate(askedToStop) });
-  const server = await createHttpServer({ nodes: [{ name, node_id: node.node_id, store: node.store }], control, token, logger });
+  const server = await createHttpServer({ nodes: [{ name, node_id: node.node_id, store: node.store }], control, token, logger: quieter(logger) });
   undo.push(() => server.close());
   const api = await listen(server, config);
   undo.push(announceApi(folder, api));
@@ -151,6 +151,9 @@ function policyOf({ channel }: Config): ChannelPolicy {
     htlc_minimum_msat: msat(htlc_minimum_msat), max_htlc_value_in_flight_msat: msat(max_htlc_value_in_flight_msat), max_dust_exposure_msat: msat(max_dust_exposure_msat),
   };
 }
+
+/** Requests are said from `debug` on; what fails always. */
+const quieter = (logger: Logger): Logger => (logger.isLevelEnabled('debug') || !logger.isLevelEnabled('warn') ? logger : logger.child({}, { level: 'warn' }));
 
 async function listen(server: HttpServer, { http: { host, port } }: Config): Promise<string> {
   try {

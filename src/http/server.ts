@@ -41,7 +41,7 @@ const LOOPBACK = ['127.0.0.1', 'localhost', '[::1]'];
 const BODY_LIMIT = 16_384;
 
 export async function createHttpServer({ nodes: served, control, token, logger }: HttpServerOptions): Promise<HttpServer> {
-  const logging = logger === undefined ? {} : { loggerInstance: logger, disableRequestLogging: true };
+  const logging = logger === undefined ? {} : { loggerInstance: logger };
   const app: FastifyInstance = fastify({ ...logging, forceCloseConnections: true, bodyLimit: BODY_LIMIT, routerOptions: { maxParamLength: 256 } });
   const nodes = followNodes(served);
   app.setValidatorCompiler(validatorCompiler);

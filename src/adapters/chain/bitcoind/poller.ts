@@ -80,6 +80,7 @@ export function createPoller({ backend, pollMs, onLook, onLog }: PollerOptions):
       for (const deadline = Date.now() + patienceMs; ; await sleep(PATIENCE_STEP_MS)) {
         try {
           tip = await backend.tip();
+          recovered(tip);
           return schedule();
         } catch (error) {
           if (isLasting(error) || Date.now() >= deadline) throw error;
