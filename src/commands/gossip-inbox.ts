@@ -26,6 +26,7 @@ import type { Signer } from '../domain/ports.ts';
 import type { ForwardingPolicy } from '../domain/relay/commands.ts';
 import type { RoutingGraph } from '../domain/routing/graph.ts';
 import type { EventStore } from '../events/store.ts';
+import { EarlyUpdates } from './early-updates.ts';
 import { createFundingWatch, type FundingWatch, type GossipChain } from './gossip-chain.ts';
 import { openGossipLog, type GossipLog } from './gossip-log.ts';
 import { createGossipPeers, type GossipPeer, type GossipPeers } from './gossip-peers.ts';
@@ -99,6 +100,7 @@ class Inbox implements GossipInbox {
   readonly #options: GossipOptions;
   readonly #log: GossipLog;
   readonly #peers: GossipPeers;
+  readonly #early = new EarlyUpdates();
   #waiting: { readonly from: NodeId; readonly message: Announcement }[] = [];
   #watch!: FundingWatch;
   /** One thing at a time is decided and written. */
@@ -180,8 +182,9 @@ class Inbox implements GossipInbox {
   async #check(from: NodeId, message: Announcement): Promise<void> {
     const command = await this.#gather(message);
     if (command === 'known') return;
-    if ('refused' in command) this.#refuse(from, command.refused);
-    else await this.#decide(command, from);
+    if (!('refused' in command)) return this.#decide(command, from);
+    if (command.refused.code === 'unknown_channel' && message.type === 'channel_update') return this.#early.hold({ from, message });
+    this.#refuse(from, command.refused);
   }
 
   /** Signatures, chain and clock; the dear facts only for what is news. */
@@ -215,7 +218,15 @@ class Inbox implements GossipInbox {
     const decision = decideGossip(command, this.#log.state());
     if ('refused' in decision) return this.#refuse(from, decision.refused);
     await this.#log.write(decision.accepted);
-    for (const event of decision.accepted) this.#peers.tell(event, from);
+    for (const event of decision.accepted) {
+      this.#peers.tell(event, from);
+      if (event.type === 'ChannelAnnounced') this.#catchUp(event.short_channel_id);
+    }
+  }
+
+  /** Updates that overtook this announcement. */
+  #catchUp(short_channel_id: ShortChannelId): void {
+    for (const { from, message } of this.#early.take(short_channel_id)) this.#receive(from, message);
   }
 
   #refuse(from: NodeId | undefined, refusal: Refusal): void {
@@ -251,6 +262,7 @@ class Inbox implements GossipInbox {
     const { node_id_1, node_id_2 } = announcement;
     await this.#log.write([{ type: 'ChannelAnnounced', short_channel_id, node_id_1, node_id_2, capacity, raw: toHex(encodeMessage(announcement)) }]);
     await this.#watch.look(short_channel_id);
+    this.#catchUp(short_channel_id);
   }
 
   announceOwnPolicy(policy: OwnPolicy): Promise<void> {

@@ -107,6 +107,23 @@ describe('gossip', () => {
     expect(carol.heard.findIndex((message) => message.type === 'channel_announcement')).toBeLessThan(carol.heard.findIndex((message) => message.type === 'channel_update'));
   });
 
+  it('counts although an update overtakes the announcement of its channel', async () => {
+    const chain = createRegtestChain();
+    const [alice, bob] = [await nodeOn(chain, 'alice'), await nodeOn(chain, 'bob')];
+    const id = fundChannel(chain, alice, bob);
+    connect(bob, alice);
+    await announce(chain, bob, alice, id);
+    await until(() => alice.heard.some(({ type }) => type === 'channel_update'));
+    const late = await nodeOn(chain, 'alice');
+    const [update] = alice.heard.filter(({ type }) => type === 'channel_update');
+    late.inbox.onMessage(bob.signer.nodeId, update!);
+    await late.inbox.settled();
+    expect(policiesAt(late, id)).toEqual([]);
+    await late.inbox.announceOwnChannel(announcementBy(chain, late, bob, id));
+    await until(() => policiesAt(late, id).length === 2);
+    expect(late.inbox.counters().refused).toBe(0);
+  });
+
   it('is no news when a node only says of itself what it said before', async () => {
     const chain = createRegtestChain();
     const [alice, bob] = [await nodeOn(chain, 'alice'), await nodeOn(chain, 'bob')];
