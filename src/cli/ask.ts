@@ -1,7 +1,10 @@
 /** Commands that ask a running node one thing and print its answer. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectApi, type Api } from './api-client.ts';
 import { parseMsat } from './amounts.ts';
-import { grouped, painter, printLine, table, toJson, type Io } from './output.ts';
+import { CommandFailed, grouped, painter, printLine, table, toJson, type Io } from './output.ts';
 
 /** Options that every command to a node has. */
 export interface AskOptions {
@@ -137,14 +140,15 @@ function channelCells(row: ChannelJson, connected: boolean): readonly string[] {
   return [row.short_channel_id ?? '-', `${phase}${step === undefined ? '' : ` (${step})`}${away}`, ...amounts, String(row.htlcs.length), grouped(BigInt(row.capacity_sat)), row.stream];
 }
 
+const STOP_MS = 30_000;
+
+/** Ends when the node has given its folder back, so that another can start on it. */
 export async function stopCommand(options: AskOptions, io: Io): Promise<number> {
   const api = connectApi(options.data);
   const answer = await api.post<{ stopping: boolean }>('/v1/stop');
-  // It has ended when nobody answers any more.
-  for (let tries = 0; tries < 300; tries += 1) {
-    const answers = await api.get('/v1/info').then(() => true, (error: { code?: string }) => error.code !== 'node_not_running');
-    if (!answers) break;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  const lock = join(api.data, 'node.lock');
+  for (const end = Date.now() + STOP_MS; existsSync(lock); await sleep(50)) {
+    if (Date.now() > end) throw new CommandFailed('still_ending', `the node of ${api.data} was asked to end and has not within ${STOP_MS / 1000} s: its own log says what it waits for`);
   }
   return print(io, options, answer, [`the node of ${api.data} has ended`]);
 }

@@ -64,7 +64,13 @@ export function controlNode(node: RunningNode, { chain, peers, started_at, onSto
       opening.set(wish.command_id, done);
       return done.finally(() => opening.delete(wish.command_id!));
     },
-    closeChannel: (stream, { force }) => attempt(() => node.closeChannel(stream, { force })),
+    async closeChannel(stream, { force }) {
+      const { phase } = node.channels().find((channel) => channel.stream === stream)?.state ?? {};
+      if (phase === 'closed' || phase === 'abandoned') throw new ControlRefusal('conflict', 'channel_closed', `channel: expected one that is open, got ${stream}, which is ${phase}`);
+      // Asked for before: it is on its way, and asking again changes nothing.
+      if (phase === 'resolving' || (!force && (phase === 'shutdown' || phase === 'closing'))) return;
+      await attempt(() => node.closeChannel(stream, { force }));
+    },
     async channel(stream) {
       const found = node.channels().find((channel) => channel.stream === stream);
       if (found === undefined) return undefined;
