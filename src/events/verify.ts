@@ -91,7 +91,11 @@ export function createLogVerifier(options: LogVerifierOptions = {}): LogVerifier
       const { hash, leaf } = digestEntry(stored.entry);
       compareColumns(stored, entry, hash);
       ends.set(entry.stream, follow(ends.get(entry.stream), entry, hash, position));
-      vkey ??= keyOfLog(entry, position);
+      if (vkey === undefined) {
+        vkey = keyOfLog(entry, position);
+        // Only now can a checkpoint of the empty log be compared.
+        checkNotes();
+      }
       tree.append(leaf);
       types.set(entry.type, (types.get(entry.type) ?? 0) + 1);
       checkNotes();

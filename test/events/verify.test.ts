@@ -1,10 +1,14 @@
 /** The log verifier: a whole log passes, any damage is named with its place. */
 import { describe, expect, it } from 'vitest';
+import { toHex32 } from '../../src/bolt/primitives.ts';
 import { signCheckpoint } from '../../src/events/checkpoint.ts';
+import { createMerkleTree } from '../../src/events/merkle.ts';
 import { LogCorrupt } from '../../src/events/store.ts';
 import { createLogVerifier, type LogVerifierOptions, type StoredEntry } from '../../src/events/verify.ts';
 import { sampleEvent } from '../support/sample-events.ts';
-import { commandId, logOf, nodeInitialized, origin, publicKey } from './log-of.ts';
+import { commandId, logOf, nodeInitialized, origin, publicKey, seed } from './log-of.ts';
+
+const key = { seed, publicKey };
 
 const fee = (feerate_per_kw: number) =>
   ({ ...sampleEvent('UpdateFeeSent'), feerate_per_kw }) as ReturnType<typeof sampleEvent>;
@@ -62,6 +66,13 @@ describe('a whole log', () => {
     }
     expect(verifier.finish().checkpoints).toBe(6);
     expect(() => verifier.expect(checkpoints[0]!)).toThrow('comes too late');
+  });
+
+  it('may have been signed for while it was empty, as event databases are when they are opened', () => {
+    const empty = (signer: typeof key) => signCheckpoint({ origin, size: 0, root: toHex32(createMerkleTree().root()) }, signer);
+    expect(verify(stored, { checkpoints: [empty(key), newest] }).checkpoints).toBe(2);
+    const stranger = empty({ seed: new Uint8Array(32).fill(9), publicKey });
+    expect(thrown(() => verify(stored, { checkpoints: [stranger, newest] })).message).toContain('signature of the checkpoint of size 0 is wrong');
   });
 
   it('may be a log that another key is known for', () => {
