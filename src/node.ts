@@ -77,6 +77,8 @@ export interface NodeControl {
   readonly payments: Payments;
   /** Begins the close: by agreement, or with `force` by our own commitment. Throws NodeRefusal. */
   closeChannel(stream: StreamId, options?: { readonly force?: boolean; readonly reason?: string }): Promise<void>;
+  /** A new feerate for both commitments of a channel that we opened, sat per 1000 weight. Throws NodeRefusal. */
+  setFeerate(stream: StreamId, feerate_per_kw: number): Promise<void>;
   channels(): readonly { readonly stream: StreamId; readonly state: ChannelState; readonly usable: boolean }[];
   /** Channels of others we know of, and both ends' policies. */
   graph(): RoutingGraph;
@@ -115,7 +117,7 @@ export const DEFAULT_POLICY: ChannelPolicy = {
   reserve_millionths: 10_000,
   htlc_minimum_msat: msat(1),
   to_self_delay: 144,
-  max_accepted_htlcs: 483,
+  max_accepted_htlcs: 240,
   minimum_depth: 3,
   min_funding_satoshis: sat(20_000),
   max_funding_satoshis: sat(1_000_000_000n),
@@ -157,7 +159,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   const currency = NETWORKS[network].bolt11_prefix as Currency;
 
   await initializeNode({ store, signer, alias: name, network, chain_hash: chain.chain_hash, version: VERSION, crypto_backend });
-  const wallet = createWallet({ store, chain, ...parts.coins, entropy });
+  const wallet = createWallet({ store, chain, ...parts.coins, entropy, birthday: parts.fromHeight });
 
   // ---- channels, rebuilt from the log
   const context: ChannelContext = {
@@ -165,7 +167,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     signer,
     chain,
     policy,
-    height: () => chainInbox.height,
+    height: () => chainInbox.newest,
     feerate: () => chainInbox.feerate,
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
@@ -211,8 +213,8 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   const peerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip), log: onLog });
   await channels.replayed();
   await reclaimLost(wallet, channels);
-  const fromHeight = Math.max(parts.fromHeight ?? 0, Math.min(await wallet.resumeHeight(), oldestHeight(channels)));
-  await chainInbox.start(fromHeight);
+  // The wallet notes each block before the channels have it, and resumes well before its newest: no block is missed.
+  await chainInbox.start(await wallet.resumeHeight());
   for (const { stream, state } of channels.all()) ownGossip.onChannel(stream, state);
   const sagas = await startSagaRunner({
     store,
@@ -248,6 +250,12 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       const loop = channels.get(stream);
       if (loop === undefined) throw new NodeRefusal('unknown_channel', `there is no channel ${stream}`);
       const outcome = force ? await loop.run({ type: 'ForceClose', reason }) : await loop.close();
+      if ('refused' in outcome) throw new NodeRefusal(outcome.refused.code, describeRefusal(outcome.refused));
+    },
+    async setFeerate(stream, feerate_per_kw) {
+      const loop = channels.get(stream);
+      if (loop === undefined) throw new NodeRefusal('unknown_channel', `there is no channel ${stream}`);
+      const outcome = await loop.run({ type: 'UpdateFee', feerate_per_kw, policy });
       if ('refused' in outcome) throw new NodeRefusal(outcome.refused.code, describeRefusal(outcome.refused));
     },
     channels: () => channels.all().map(({ stream, state, usable }) => ({ stream, state, usable })),
@@ -290,13 +298,3 @@ async function reclaimLost(wallet: Wallet, channels: Channels): Promise<void> {
     if (phase === 'abandoned') await wallet.abandon(txid, 'the opening it was for did not survive a restart');
   }
 }
-
-/** Where to look at the chain again, so that no spend of a living channel is missed. */
-function oldestHeight(channels: Channels): BlockHeight {
-  const heights = channels.all().flatMap(({ state }) => {
-    if (!('funding' in state) || state.phase === 'closed') return [];
-    return [state.funding.confirmed?.block_height ?? 0];
-  });
-  return heights.length === 0 ? Number.MAX_SAFE_INTEGER : Math.min(...heights);
-}
-

@@ -30,6 +30,7 @@ const CHANNEL_TRIES = 3;
 export class ChainInbox {
   readonly #options: ChainInboxOptions;
   #height: BlockHeight;
+  #newest: BlockHeight = 0;
   #feerate = 253;
   #unfollow: (() => void) | undefined;
   #stopped = false;
@@ -43,8 +44,14 @@ export class ChainInbox {
     this.#height = 0;
   }
 
+  /** Of the last block that every channel has heard of. */
   get height(): BlockHeight {
     return this.#height;
+  }
+
+  /** Of the last block that any channel may have heard of. */
+  get newest(): BlockHeight {
+    return this.#newest;
   }
 
   /** sat per 1000 weight. */
@@ -60,7 +67,7 @@ export class ChainInbox {
     this.#tipAtStart = tip.height;
     for (const loop of channels.all()) if (isConfirmed(loop.state)) this.#unfound.add(loop);
     this.#unfollow = chain.follow(fromHeight, (event) => this.#takeSurely(event));
-    if (fromHeight > tip.height) this.#height = tip.height;
+    if (fromHeight > tip.height) this.#height = this.#newest = tip.height;
     await this.reached(tip.height);
   }
 
@@ -90,6 +97,7 @@ export class ChainInbox {
   async #take(event: ChainEvent): Promise<void> {
     await this.#options.onEvent(event);
     if (event.type === 'rolled_back') return this.#rollBack(event.tip.height);
+    this.#newest = event.block.height;
     await this.#block(event.block);
     this.#height = event.block.height;
     for (const resolve of this.#heightWaiters) resolve();
@@ -98,6 +106,7 @@ export class ChainInbox {
 
   async #rollBack(to_height: BlockHeight): Promise<void> {
     this.#height = to_height;
+    this.#newest = to_height;
     const loops = this.#options.channels.all();
     for (const loop of loops) if (isConfirmed(loop.state, to_height)) this.#unfound.add(loop);
     await Promise.all(loops.map((loop) => this.#send(loop, { type: 'RollBack', to_height })));
@@ -114,7 +123,7 @@ export class ChainInbox {
     if (!isEstablished(state) || state.phase === 'closed') return;
     if (state.phase === 'opening' && state.step === 'funded' && state.funding.confirmed === undefined) await this.#confirm(loop, state, block.height);
     const spending = spent.get(outpointKey(state.funding.txid, state.funding.output_index));
-    if (spending === undefined && block.height >= this.#tipAtStart && this.#unfound.has(loop)) await this.#findFunding(loop, state);
+    if (spending === undefined && block.height >= this.#tipAtStart && this.#unfound.has(loop)) await this.#findFunding(loop, state, block.height);
     const sweeps = state.phase === 'resolving' ? await this.#confirmedSweeps(state.sweeps) : [];
     await this.#send(loop, {
       type: 'ReceiveBlock',
@@ -136,11 +145,14 @@ export class ChainInbox {
   }
 
   /** A funding that a reorganisation threw out has to come back: both ends know the transaction. */
-  async #findFunding(loop: ChannelLoop, state: EstablishedState): Promise<void> {
+  async #findFunding(loop: ChannelLoop, state: EstablishedState, height: BlockHeight): Promise<void> {
     const { chain, log } = this.#options;
     const { txid, transaction } = state.funding;
-    const spent = 'spend' in state && state.spend !== undefined;
-    if (spent || (await chain.confirmedTransaction(txid)) !== undefined) return void this.#unfound.delete(loop);
+    if ('spend' in state && state.spend !== undefined) return void this.#unfound.delete(loop);
+    if ((await chain.confirmedTransaction(txid)) !== undefined) {
+      await this.#confirm(loop, state, height);
+      return void this.#unfound.delete(loop);
+    }
     const sent = transaction === undefined ? undefined : await chain.broadcast(transaction);
     log(`${loop.stream}: the funding transaction ${txid} is in no block any more; ${sent?.ok === true ? 'it is sent again' : `it could not be sent again: ${sent?.code ?? 'not known'}`}`);
   }

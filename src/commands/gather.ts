@@ -10,6 +10,7 @@ import type { ChannelCommand } from '../domain/channel/commands.ts';
 import { isEstablished, type ChannelState } from '../domain/channel/state.ts';
 import type { Hop } from '../events/channel/updates.ts';
 import type { Attachment } from '../events/store.ts';
+import { announcementDigest } from './announcement.ts';
 import type { ChannelContext } from './channel-context.ts';
 
 export interface Gathered {
@@ -28,9 +29,9 @@ export function gatherMessage(message: Message, state: ChannelState, context: Ch
     case 'funding_signed':
       return { command: { type: 'ReceiveFundingSigned', message } };
     case 'channel_ready':
-      return { command: { type: 'ReceiveChannelReady', message } };
+      return { command: { type: 'ReceiveChannelReady', message, height: context.height() } };
     case 'announcement_signatures':
-      return { command: { type: 'ReceiveAnnouncementSignatures', message } };
+      return isEstablished(state) ? { command: { type: 'ReceiveAnnouncementSignatures', message, announcement_digest: toHex32(announcementDigest(state, message.short_channel_id, context)) } } : undefined;
     case 'update_add_htlc':
       return gatherAdd(message, context);
     case 'update_fulfill_htlc':

@@ -20,7 +20,8 @@ export interface OwnGossipOptions {
 
 /** Called after each turn of a channel: announces what is new, once. */
 export function createOwnGossip({ gossip, node_id, policy, node, log }: OwnGossipOptions): { onChannel(stream: StreamId, state: ChannelState): void } {
-  const told = new Map<StreamId, 'announced' | 'disabled'>();
+  /** What was told last: the place on chain, which a reorganisation may change, and whether it is over. */
+  const told = new Map<StreamId, string>();
   const report = (error: Error) => log(`our announcement went wrong: ${error.message}`);
 
   return {
@@ -28,12 +29,13 @@ export function createOwnGossip({ gossip, node_id, policy, node, log }: OwnGossi
       if (!isEstablished(state)) return;
       const ready = announcement(state, node_id, policy);
       if (ready === undefined) return;
-      if (state.phase === 'normal' && told.get(stream) === undefined) {
-        told.set(stream, 'announced');
+      const place = ready.short_channel_id;
+      if (state.phase === 'normal' && told.get(stream) !== place) {
+        told.set(stream, place);
         void gossip.announceOwnChannel(ready).then(() => gossip.announceOwnNode(node)).catch(report);
       }
-      if (state.phase !== 'normal' && told.get(stream) === 'announced') {
-        told.set(stream, 'disabled');
+      if (state.phase !== 'normal' && told.get(stream) === place) {
+        told.set(stream, `${place} disabled`);
         const { short_channel_id, remote, htlc_maximum_msat } = ready;
         void gossip.announceOwnPolicy({ short_channel_id, remote: remote.node_id, policy, htlc_maximum_msat, disabled: true }).catch(report);
       }

@@ -4,7 +4,6 @@ import { lookupSecret, secretIndex } from '../bolt/03-transactions/per-commitmen
 import { signedSweep } from '../bolt/03-transactions/claim-tx.ts';
 import { signedClosing } from '../bolt/03-transactions/closing-tx.ts';
 import { buildCommitment, signedCommitment } from '../bolt/03-transactions/commitment-tx.ts';
-import { channelAnnouncementDigest } from '../bolt/07-routing-gossip/verify.ts';
 import type { Message } from '../bolt/messages.ts';
 import { ZERO_32, type Hex, type Hex32 } from '../bolt/primitives.ts';
 import { commitmentParams, commitmentSpec } from '../domain/channel/commitment-spec.ts';
@@ -14,7 +13,7 @@ import { closingOf, ourClosing, type ClosingState } from '../domain/channel/shut
 import { sweepTransaction, type ResolvingState } from '../domain/channel/spending.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type Htlc, type Sweep } from '../domain/channel/state.ts';
 import type { HtlcFailure } from '../events/channel/updates.ts';
-import { unsignedChannelAnnouncement } from '../domain/gossip/own-announcements.ts';
+import { announcementDigest } from './announcement.ts';
 import type { ChannelContext } from './channel-context.ts';
 import { toData } from './gather.ts';
 
@@ -100,15 +99,9 @@ function closingMessage({ fee_satoshis, fee_range }: Of<'send_closing_signed'>, 
 }
 
 /** BOLT 7, "The announcement_signatures Message": both keys sign the announcement that both sides can build. */
-function announcementMessage(state: EstablishedState, { signer, chain }: ChannelContext): Message {
+function announcementMessage(state: EstablishedState, context: ChannelContext): Message {
   const { short_channel_id } = state.funding.confirmed!;
-  const announcement = unsignedChannelAnnouncement({
-    chain_hash: chain.chain_hash,
-    short_channel_id,
-    local: { node_id: signer.nodeId, bitcoin_key: state.terms.local.keys.funding_pubkey },
-    remote: { node_id: state.terms.peer_id, bitcoin_key: state.terms.remote.keys.funding_pubkey },
-  });
-  const signatures = signer.signChannelAnnouncement(state.terms.key_index, channelAnnouncementDigest(announcement));
+  const signatures = context.signer.signChannelAnnouncement(state.terms.key_index, announcementDigest(state, short_channel_id, context));
   return { type: 'announcement_signatures', channel_id: state.funding.channel_id, short_channel_id, ...signatures, tlvs: {} };
 }
 
@@ -158,7 +151,7 @@ export function openingWords(state: ChannelState, context: ChannelContext): Mess
 }
 
 /** BOLT 2, "Message Retransmission". With static_remotekey any point of ours will do. */
-function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
+export function reestablishMessage(state: EstablishedState, { signer }: ChannelContext): Message {
   const { commitments, funding, terms } = state;
   const numbers = ourNumbers(commitments);
   const last = numbers.next_revocation_number === 0n ? undefined : lookupSecret(commitments.remote.secrets, secretIndex(numbers.next_revocation_number - 1n));

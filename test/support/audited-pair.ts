@@ -177,7 +177,7 @@ function receive({ signer, channel }: Node, peer: Node, message: Message): Chann
     case 'funding_signed':
       return { type: 'ReceiveFundingSigned', message };
     case 'channel_ready':
-      return { type: 'ReceiveChannelReady', message };
+      return { type: 'ReceiveChannelReady', message, height: 0 };
     case 'update_add_htlc':
       return { type: 'ReceiveUpdateAddHtlc', message, onion_hash: named(`onion of ${message.payment_hash}`), hop: finalHop(message.amount_msat, message.cltv_expiry), policy };
     case 'update_fulfill_htlc':

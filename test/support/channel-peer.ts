@@ -1,6 +1,5 @@
 /** One side of a channel in memory: what the loop, the store, the signer and the connection make of the rules, in their simplest form. */
 import { createSigner, type LocalSigner } from '../../src/adapters/signer/local-signer.ts';
-import { lookupSecret, secretIndex } from '../../src/bolt/03-transactions/per-commitment-secret.ts';
 import { crypto } from '../../src/bolt/crypto.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import { decodeMessage, encodeMessage, type Message, type MessageOf } from '../../src/bolt/messages.ts';
@@ -8,14 +7,13 @@ import { NETWORKS } from '../../src/bolt/networks.ts';
 import { fromHex, msat, sat, toHex32, ZERO_32, type Hex, type Hex32, type Msat, type NodeId } from '../../src/bolt/primitives.ts';
 import type { ChannelContext } from '../../src/commands/channel-context.ts';
 import { gatherMessage } from '../../src/commands/gather.ts';
-import { messageFor, transactionFor } from '../../src/commands/perform.ts';
+import { messageFor, reestablishMessage, transactionFor } from '../../src/commands/perform.ts';
 import type { ChannelCommand, ChannelPolicy, LocalKeys } from '../../src/domain/channel/commands.ts';
 import { commitmentIsDue } from '../../src/domain/channel/committing.ts';
 import { decideChannel } from '../../src/domain/channel/decide.ts';
 import { effectsOf, type Effect } from '../../src/domain/channel/effects.ts';
 import { evolveChannel } from '../../src/domain/channel/evolve.ts';
 import { assertInvariants } from '../../src/domain/channel/invariants.ts';
-import { ourNumbers } from '../../src/domain/channel/reestablish.ts';
 import { negotiationIsDue, shutdownIsDue } from '../../src/domain/channel/shutdown.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState, type Htlc } from '../../src/domain/channel/state.ts';
 import type { Decision, Refusal } from '../../src/domain/decider.ts';
@@ -268,14 +266,8 @@ export class Peer {
     this.outbox.push(encodeMessage(this.reestablishMessage()));
   }
 
-  reestablishMessage(): MessageOf<'channel_reestablish'> {
-    const { commitments, funding } = this.established;
-    const numbers = ourNumbers(commitments);
-    const last = numbers.next_revocation_number === 0n ? undefined : lookupSecret(commitments.remote.secrets, secretIndex(numbers.next_revocation_number - 1n));
-    return {
-      type: 'channel_reestablish', channel_id: funding.channel_id, ...numbers,
-      your_last_per_commitment_secret: last ?? ZERO_32, my_current_per_commitment_point: this.point(commitments.local.number), tlvs: {},
-    };
+  reestablishMessage(): Message {
+    return reestablishMessage(this.established, this.context);
   }
 
   /** The state that the log alone tells of. */

@@ -57,8 +57,9 @@ export type ChannelCommand =
   | { readonly type: 'AbandonOpening'; readonly code: string; readonly reason: string }
   /** The funding output has `minimum_depth` confirmations. `next_per_commitment_point` is that of our commitment 1. */
   | { readonly type: 'ConfirmFunding'; readonly funding_txid: Hex32; readonly funding_transaction: Hex; readonly block_height: BlockHeight; readonly transaction_index: number; readonly next_per_commitment_point: Point }
-  | { readonly type: 'ReceiveChannelReady'; readonly message: MessageOf<'channel_ready'> }
-  | { readonly type: 'ReceiveAnnouncementSignatures'; readonly message: MessageOf<'announcement_signatures'> }
+  | { readonly type: 'ReceiveChannelReady'; readonly message: MessageOf<'channel_ready'>; readonly height: BlockHeight }
+  /** `announcement_digest`: of the channel_announcement that both sides build for the message's short_channel_id (BOLT 7). */
+  | { readonly type: 'ReceiveAnnouncementSignatures'; readonly message: MessageOf<'announcement_signatures'>; readonly announcement_digest: Hex32 }
   | { readonly type: 'OfferHtlc'; readonly origin: Origin; readonly amount_msat: Msat; readonly payment_hash: Hex32; readonly cltv_expiry: number; readonly onion_hash: Hex32; readonly height: BlockHeight; readonly connected: boolean; readonly policy: ChannelPolicy }
   | { readonly type: 'FulfillHtlc'; readonly htlc_id: bigint; readonly payment_preimage: Hex32 }
   | { readonly type: 'FailHtlc'; readonly htlc_id: bigint; readonly failure: HtlcFailure }

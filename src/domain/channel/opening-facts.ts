@@ -116,7 +116,9 @@ export function evolveFundingSigned(state: Opening<'funding_created'>, event: Ev
 
 export function evolveFundingConfirmed<S extends Established>(state: S, event: Event<'FundingConfirmed'>): S {
   const { block_height, short_channel_id, funding_transaction } = event;
-  return { ...state, funding: { ...state.funding, transaction: funding_transaction, confirmed: { block_height, short_channel_id } } };
+  // Signatures for another place are void: both sides sign again.
+  const moved = state.announcement.received !== undefined && state.announcement.received.short_channel_id !== short_channel_id;
+  return { ...state, announcement: moved ? { sent: false } : state.announcement, funding: { ...state.funding, transaction: funding_transaction, confirmed: { block_height, short_channel_id } } };
 }
 
 export function evolveReady<S extends Established>(state: S, event: Event<'ChannelReadySent'> | Event<'ChannelReadyReceived'>): S {

@@ -6,7 +6,7 @@ import { fundingScript, p2wsh } from '../../bolt/03-transactions/scripts.ts';
 import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { ANNOUNCE_CHANNEL, channelId } from '../../bolt/02-peer-protocol/opening.ts';
 import { crypto } from '../../bolt/crypto.ts';
-import { fromHex, satToMsat, shortChannelId, type Hex, type Point, type Sat } from '../../bolt/primitives.ts';
+import { fromHex, satToMsat, shortChannelId, type BlockHeight, type Hex, type Point, type Sat } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
@@ -21,6 +21,9 @@ type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type:
 const MIN_DUST_LIMIT_SAT = 354n;
 /** BOLT 2: a commitment with more HTLCs in both directions might not fit into a standard transaction. */
 const MAX_ACCEPTED_HTLCS = 483;
+
+/** BOLT 7: confirmations of the funding before a channel is announced. */
+const ANNOUNCEMENT_DEPTH = 6;
 
 export function openChannel(command: Command<'OpenChannel'>): Decision<ChannelEvent> {
   const { policy, funding_satoshis, push_msat } = command;
@@ -209,45 +212,51 @@ export function abandonOpening(command: Command<'AbandonOpening'>, state: Channe
 
 /** The chain has the output deep enough: channel_ready is owed. */
 export function confirmFunding(command: Command<'ConfirmFunding'>, state: ChannelState): Decision<ChannelEvent> {
-  if (state.phase !== 'opening' || state.step !== 'funded' || state.funding.confirmed !== undefined) return refuse('not_waiting_for_confirmation', { phase: state.phase });
+  const waiting = state.phase === 'opening' && state.step === 'funded';
+  if (!waiting && state.phase !== 'normal') return refuse('not_waiting_for_confirmation', { phase: state.phase });
   const { funding } = state;
   const mismatch = fundingMismatch(state.terms, funding.txid, funding.output_index, command.funding_transaction);
   if (mismatch !== undefined) return mismatch;
   const { block_height, transaction_index, funding_transaction } = command;
+  const short_channel_id = shortChannelId(block_height, transaction_index, funding.output_index);
+  if (funding.confirmed?.short_channel_id === short_channel_id) return accept<ChannelEvent>();
+  const { txid: funding_txid, output_index: funding_output_index } = funding;
+  const ready: ChannelEvent = { type: 'ChannelReadySent', second_per_commitment_point: command.next_per_commitment_point, short_channel_id_alias: undefined };
   return accept<ChannelEvent>(
-    {
-      type: 'FundingConfirmed',
-      funding_txid: funding.txid,
-      funding_output_index: funding.output_index,
-      block_height,
-      transaction_index,
-      short_channel_id: shortChannelId(block_height, transaction_index, funding.output_index),
-      funding_transaction,
-    },
-    { type: 'ChannelReadySent', second_per_commitment_point: command.next_per_commitment_point, short_channel_id_alias: undefined },
-    ...announcementDue(state, block_height, transaction_index),
+    { type: 'FundingConfirmed', funding_txid, funding_output_index, block_height, transaction_index, short_channel_id, funding_transaction },
+    // A reorganisation may move the funding to another place: the channel goes on under its new short_channel_id.
+    ...(state.ready.sent ? [] : [ready]),
   );
 }
 
-const announcementDue = (state: Established, block_height: number, transaction_index: number): ChannelEvent[] =>
-  state.terms.announce
-    ? [{ type: 'AnnouncementSignaturesSent', short_channel_id: shortChannelId(block_height, transaction_index, state.funding.output_index) }]
-    : [];
+/** BOLT 7: announcement_signatures once channel_ready has passed both ways and the funding is deep enough; once for each place on chain. */
+export function announcementDue({ terms, funding, ready, announcement }: Established, height: BlockHeight): ChannelEvent[] {
+  const { confirmed } = funding;
+  if (!terms.announce || announcement.sent || !ready.sent || confirmed === undefined) return [];
+  const deep = height - confirmed.block_height + 1 >= ANNOUNCEMENT_DEPTH;
+  return deep ? [{ type: 'AnnouncementSignaturesSent', short_channel_id: confirmed.short_channel_id }] : [];
+}
 
-export function receiveChannelReady(command: Command<'ReceiveChannelReady'>, state: ChannelState): Decision<ChannelEvent> {
-  const { message } = command;
+export function receiveChannelReady({ message, height }: Command<'ReceiveChannelReady'>, state: ChannelState): Decision<ChannelEvent> {
   if (!('ready' in state) || (state.phase === 'opening' && state.step !== 'funded')) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
   if (state.ready.received) return accept<ChannelEvent>(); // Repeated after a reconnection, as BOLT 2 asks.
   if (!crypto().isPoint(fromHex(message.second_per_commitment_point))) return refuse('invalid_point', { point: message.second_per_commitment_point }, 'disconnect');
-  return accept<ChannelEvent>({ type: 'ChannelReadyReceived', second_per_commitment_point: message.second_per_commitment_point, short_channel_id_alias: message.tlvs.short_channel_id });
+  const received: ChannelEvent = { type: 'ChannelReadyReceived', second_per_commitment_point: message.second_per_commitment_point, short_channel_id_alias: message.tlvs.short_channel_id };
+  return accept<ChannelEvent>(received, ...(state.ready.sent ? announcementDue(state, height) : []));
 }
 
 export function receiveAnnouncementSignatures(command: Command<'ReceiveAnnouncementSignatures'>, state: ChannelState): Decision<ChannelEvent> {
   const { message } = command;
   if (!('announcement' in state) || !state.terms.announce) return accept<ChannelEvent>();
-  if (state.announcement.received !== undefined) return accept<ChannelEvent>();
   const expected = state.funding.confirmed?.short_channel_id;
   if (expected !== undefined && expected !== message.short_channel_id) return refuse('short_channel_id_differs', { expected, got: message.short_channel_id }, 'warning');
   const { short_channel_id, node_signature, bitcoin_signature } = message;
+  const digest = fromHex(command.announcement_digest);
+  const signers = { node_signature: state.terms.peer_id, bitcoin_signature: state.terms.remote.keys.funding_pubkey };
+  for (const name of ['node_signature', 'bitcoin_signature'] as const) {
+    if (!crypto().verify(fromHex(message[name]), digest, fromHex(signers[name]))) return refuse('invalid_announcement_signature', { field: name, expected_of: signers[name], got: message[name] }, 'warning');
+  }
+  // Repeated: the peer has not received ours (BOLT 7: "MUST respond with its own").
+  if (state.announcement.received?.short_channel_id === short_channel_id) return accept<ChannelEvent>(...(state.announcement.sent ? [{ type: 'AnnouncementSignaturesSent', short_channel_id } as const] : []));
   return accept<ChannelEvent>({ type: 'AnnouncementSignaturesReceived', short_channel_id, node_signature, bitcoin_signature });
 }

@@ -11,6 +11,7 @@ import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
+import { announcementDue } from './opening.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type FundingSpend, type Sweep } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
@@ -44,14 +45,15 @@ function failChannel(state: ChannelState, failed: Event<'ChannelFailed'>): Decis
   return accept<ChannelEvent>(failed);
 }
 
-/** One block: was the funding output spent, is a sweep confirmed, is something of ours ripe, is a deadline near? */
+/** One block: was the funding output spent, is a sweep confirmed, is something of ours ripe, is a deadline near, is the channel deep enough to be announced? */
 export function receiveBlock(command: Command<'ReceiveBlock'>, state: ChannelState): Decision<ChannelEvent> {
   if (!isEstablished(state) || state.phase === 'closed') return accept<ChannelEvent>();
   const { funding_spend, height } = command;
   if (funding_spend !== undefined && !('spend' in state && state.spend !== undefined)) return accept<ChannelEvent>(fundingSpent(state, funding_spend));
   if (state.phase === 'resolving') return accept<ChannelEvent>(...resolve(command, state));
-  const late = missedDeadline(state, height);
-  return late === undefined || (state.phase === 'opening' && state.step !== 'funded') ? accept<ChannelEvent>() : accept<ChannelEvent>(late);
+  const late = state.phase === 'opening' && state.step !== 'funded' ? undefined : missedDeadline(state, height);
+  if (late !== undefined) return accept<ChannelEvent>(late);
+  return accept<ChannelEvent>(...(state.phase === 'normal' ? announcementDue(state, height) : []));
 }
 
 function fundingSpent(state: EstablishedState, { txid, transaction, block_height }: NonNullable<Command<'ReceiveBlock'>['funding_spend']>): ChannelEvent {

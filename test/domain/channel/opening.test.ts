@@ -5,7 +5,7 @@ import { serialize } from '../../../src/bolt/03-transactions/tx.ts';
 import type { MessageOf } from '../../../src/bolt/messages.ts';
 import { msat, sat, type Hex32, type Point, type Signature } from '../../../src/bolt/primitives.ts';
 import type { ChannelCommand } from '../../../src/domain/channel/commands.ts';
-import { accepted, codeOf, confirm, createFunding, funded, fundingTransaction, FUNDING_BLOCK, openCommand, opened, POLICY, REGTEST_CHAIN_HASH, strangers, type PairOptions } from '../../support/channel-pair.ts';
+import { accepted, codeOf, confirm, createFunding, funded, fundingTransaction, FUNDING_BLOCK, HEIGHT, openCommand, opened, POLICY, REGTEST_CHAIN_HASH, strangers, type Pair, type PairOptions } from '../../support/channel-pair.ts';
 
 type OpenMessage = MessageOf<'open_channel'>;
 type AcceptMessage = MessageOf<'accept_channel'>;
@@ -61,10 +61,33 @@ describe('an opening that goes well', () => {
     expect(pair.bob.state).toBe(state);
   });
 
-  it('an announced channel owes announcement_signatures with the confirmation', () => {
+  it('an announced channel owes announcement_signatures once both are ready and six blocks deep, whichever comes last', () => {
+    const told = (peer: Pair['alice']) => peer.saying.map(({ type }) => type);
     const pair = funded({ announce: true });
     confirm(pair, pair.alice);
-    expect(pair.alice.saying.map(({ type }) => type)).toEqual(['channel_ready', 'announcement_signatures']);
+    pair.alice.block(FUNDING_BLOCK + 5);
+    expect(told(pair.alice)).toEqual(['channel_ready']);
+    confirm(pair, pair.bob);
+    // The harness stands at a height where the funding is deep: bob hears channel_ready there, alice a block.
+    pair.deliver(pair.bob);
+    expect(told(pair.bob)).toEqual(['channel_ready', 'announcement_signatures']);
+    const shallow = funded({ announce: true });
+    for (const peer of shallow.peers) confirm(shallow, peer);
+    const [ready] = shallow.bob.saying as readonly MessageOf<'channel_ready'>[];
+    shallow.alice.outbox.length = 0;
+    shallow.alice.decide({ type: 'ReceiveChannelReady', message: ready!, height: FUNDING_BLOCK + 4 });
+    shallow.alice.block(FUNDING_BLOCK + 4);
+    expect(told(shallow.alice)).toEqual([]);
+    shallow.alice.block(FUNDING_BLOCK + 5);
+    shallow.alice.block(FUNDING_BLOCK + 6);
+    expect(told(shallow.alice)).toEqual(['announcement_signatures']);
+  });
+
+  it('a peer that repeats its announcement_signatures hears ours again', () => {
+    const { alice, bob } = opened({ announce: true });
+    const message = { type: 'announcement_signatures', channel_id: alice.established.funding.channel_id, ...bob.established.announcement.received!, tlvs: {} } as MessageOf<'announcement_signatures'>;
+    expect(bob.decide(bob.gather(message)!)).toMatchObject({ accepted: [{ type: 'AnnouncementSignaturesSent', short_channel_id: `${FUNDING_BLOCK}x4x1` }] });
+    expect(bob.saying.map(({ type }) => type)).toEqual(['announcement_signatures']);
   });
 
   it('announcement_signatures for another short_channel_id are refused with both', () => {
@@ -74,7 +97,25 @@ describe('an opening that goes well', () => {
     const pair = funded({ announce: true });
     confirm(pair, pair.alice);
     const message = { type: 'announcement_signatures', channel_id: alice.established.funding.channel_id, short_channel_id: '1x1x1', node_signature, bitcoin_signature, tlvs: {} } as MessageOf<'announcement_signatures'>;
-    expect(pair.alice.decide({ type: 'ReceiveAnnouncementSignatures', message })).toMatchObject({ refused: { code: 'short_channel_id_differs', detail: { expected: `${FUNDING_BLOCK}x4x1`, got: '1x1x1' } } });
+    expect(pair.alice.decide(pair.alice.gather(message)!)).toMatchObject({ refused: { code: 'short_channel_id_differs', detail: { expected: `${FUNDING_BLOCK}x4x1`, got: '1x1x1' } } });
+  });
+});
+
+describe('a funding that a reorganisation moved', () => {
+  it('gives the channel its new short_channel_id and asks both sides to sign the announcement again', () => {
+    const { alice } = opened({ announce: true });
+    const { funding } = alice.established;
+    const decision = alice.decide({ type: 'ConfirmFunding', funding_txid: funding.txid, funding_transaction: funding.transaction!, block_height: FUNDING_BLOCK + 2, transaction_index: 7, next_per_commitment_point: alice.point(1n) });
+    expect(decision).toMatchObject({ accepted: [{ type: 'FundingConfirmed', short_channel_id: `${FUNDING_BLOCK + 2}x7x1` }] });
+    expect(alice.established.announcement).toEqual({ sent: false });
+    expect(alice.block(FUNDING_BLOCK + 2 + 5)).toMatchObject({ accepted: [{ type: 'AnnouncementSignaturesSent', short_channel_id: `${FUNDING_BLOCK + 2}x7x1` }] });
+    expect(alice.state.phase).toBe('normal');
+  });
+
+  it('says nothing where it came back to its place', () => {
+    const { alice } = opened({ announce: true });
+    const { funding } = alice.established;
+    expect(alice.decide({ type: 'ConfirmFunding', funding_txid: funding.txid, funding_transaction: funding.transaction!, block_height: FUNDING_BLOCK, transaction_index: 4, next_per_commitment_point: alice.point(1n) })).toEqual({ accepted: [] });
   });
 });
 
@@ -247,12 +288,12 @@ describe('the funding', () => {
     const pair = accepted();
     createFunding(pair);
     const message: MessageOf<'channel_ready'> = { type: 'channel_ready', channel_id: pair.alice.established.funding.channel_id, second_per_commitment_point: pair.bob.point(1n), tlvs: {} };
-    expect(codeOf(pair.alice.decide({ type: 'ReceiveChannelReady', message }))).toBe('unexpected_message');
+    expect(codeOf(pair.alice.decide({ type: 'ReceiveChannelReady', message, height: HEIGHT }))).toBe('unexpected_message');
   });
 
   it('channel_ready with a point that is none is refused', () => {
     const pair = funded();
     const message: MessageOf<'channel_ready'> = { type: 'channel_ready', channel_id: pair.alice.established.funding.channel_id, second_per_commitment_point: NO_POINT, tlvs: {} };
-    expect(codeOf(pair.alice.decide({ type: 'ReceiveChannelReady', message }))).toBe('invalid_point');
+    expect(codeOf(pair.alice.decide({ type: 'ReceiveChannelReady', message, height: HEIGHT }))).toBe('invalid_point');
   });
 });

@@ -1,5 +1,6 @@
 /** BOLT 2, "Message Retransmission": whatever the broken connection swallowed, both sides come to the same channel. */
 import { describe, expect, it } from 'vitest';
+import type { Message } from '../../../src/bolt/messages.ts';
 import { msat, type Hex32 } from '../../../src/bolt/primitives.ts';
 import { codeOf, confirm, funded, opened, Pair, type Peer } from '../../support/channel-pair.ts';
 
@@ -268,7 +269,7 @@ describe('lost data', () => {
     const pair = opened();
     pair.alice.offer();
     pair.settle().disconnect().reconnect();
-    const decision = pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), ...change })!);
+    const decision = pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), ...change } as Message)!);
     return { code: codeOf(decision), alice: pair.alice };
   };
 
@@ -292,7 +293,7 @@ describe('lost data', () => {
       pair.settle();
     }
     pair.disconnect().reconnect();
-    expect(codeOf(pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), next_revocation_number: 0n })!))).toBe('peer_behind');
+    expect(codeOf(pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), next_revocation_number: 0n } as Message)!))).toBe('peer_behind');
   });
 
   it('a failed channel answers channel_reestablish with a refusal', () => {
