@@ -40,7 +40,7 @@ export const configSchema = z.strictObject({
     dust_limit_satoshis: setting(count(354, 100_000).default(354), 'sat. Outputs below this are left out of our commitment.'),
     htlc_minimum_msat: setting(count(1).default(1), 'msat. The smallest payment that we take in.'),
     max_htlc_value_in_flight_msat: setting(count(1).default(2_000_000_000_000), 'msat. The most that may be on its way to us in one channel.'),
-    max_accepted_htlcs: setting(count(1, 483).default(483), 'Payments that may be on their way to us in one channel.'),
+    max_accepted_htlcs: setting(count(1, 483).default(240), 'Payments that may be on their way to us in one channel.'),
     reserve_millionths: setting(count(0, 500_000).default(10_000), 'Share of a channel that each side keeps, in millionths.'),
     min_funding_satoshis: setting(count(1000).default(20_000), 'sat. The smallest channel that we take part in.'),
     max_funding_satoshis: setting(count(1000).default(1_000_000_000), 'sat. The largest channel that we take part in.'),
@@ -241,7 +241,7 @@ function invalid({ path, message }: { readonly path: readonly PropertyKey[]; rea
   const found = given.get(key);
   if (found === undefined) return new ConfigError('missing_setting', `${key}: ${expected}; got nothing: say it with ${flag}, ${env} or in ${FILE_NAME}`);
   // What opens a door is not shown, not even to say that it is misspelt.
-  const shown = /password|store/.test(key) ? 'another' : JSON.stringify(found.value);
+  const shown = /password|store|url/.test(key) ? 'another' : JSON.stringify(found.value);
   return new ConfigError('invalid_setting', `${key}: ${expected}; got ${shown} (${found.from})`);
 }
 
