@@ -1,11 +1,22 @@
 /** The child's side of node-processes.ts: one real node, asked over IPC. Started by fork, never imported. */
-import { startNode, type NodeOptions, type RunningNode } from '../../src/main.ts';
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadOrCreateSeed } from '../../src/adapters/signer/seed.ts';
+import { openEventStoreDb } from '../../src/adapters/store/eventstoredb.ts';
+import type { LogStore } from '../../src/adapters/store/log-store.ts';
+import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
 import type { Msat } from '../../src/bolt/primitives.ts';
+import { balances } from '../../src/domain/channel/commitment-spec.ts';
+import { isEstablished, type ChannelState } from '../../src/domain/channel/state.ts';
+import { runNode, type RunningNode, type StoreIdentity } from '../../src/main.ts';
 import { linkedChain } from './chain-link.ts';
-import type { Call, ChildMethods, StartMessage } from './node-processes.ts';
+import { createDoomedStore, createLyingStore, type DoomedStore } from './doomed-store.ts';
+import { factOf, readPast, type Past } from './node-past.ts';
+import type { Call, ChildMethods, ChildNews, ProcessOptions, StartMessage } from './node-processes.ts';
+import { openWireRecorder } from './wire-record.ts';
 
 /** What a child does beyond the node's own verbs: loops that would drown in IPC. */
-function methodsOf(node: RunningNode): ChildMethods {
+function methodsOf(node: RunningNode, doomed: DoomedStore): ChildMethods {
   return {
     about: async () => ({ node_id: node.node_id, host: node.host, port: node.port }),
     connect: (peer) => node.connect(peer),
@@ -13,7 +24,7 @@ function methodsOf(node: RunningNode): ChildMethods {
     walletBalance: () => node.wallet.balance(),
     openChannel: (request) => node.openChannel(request),
     closeChannel: (stream, options) => node.closeChannel(stream, options),
-    channels: async () => node.channels().map(({ stream, state, usable }) => ({ stream, phase: state.phase, usable })),
+    channels: async () => node.channels().map(({ stream, state, usable }) => ({ stream, phase: state.phase, usable, ...movesOf(state) })),
     edges: async () => node.graph().channels.size,
     reached: (height) => node.reached(height),
     settled: () => node.settled(),
@@ -21,7 +32,14 @@ function methodsOf(node: RunningNode): ChildMethods {
     pay: (request) => node.pay(request),
     invoices: async (count, amount_msat) => Promise.all(Array.from({ length: count }, () => invoice(node, amount_msat))),
     payAll: (bolt11s, inFlight) => payAll(node, bolt11s, inFlight),
+    light: async (fuse) => doomed.light(fuse),
   };
+}
+
+function movesOf(state: ChannelState): { readonly pending: number; readonly local_msat: bigint } {
+  if (!isEstablished(state)) return { pending: 0, local_msat: 0n };
+  const { htlcs, remote } = state.commitments;
+  return { pending: htlcs.length + (remote.awaiting_revocation ? 1 : 0), local_msat: balances(state).local_msat };
 }
 
 async function invoice(node: RunningNode, amount_msat: Msat): Promise<string> {
@@ -50,15 +68,45 @@ async function payAll(node: RunningNode, bolt11s: readonly string[], inFlight: n
 }
 
 process.once('message', (message: StartMessage) => {
-  const { options, chain } = message;
-  const started: NodeOptions = { ...options, chain: linkedChain(chain), onLog: (line) => message.verbose && console.error(`${options.name}: ${line}`) };
-  void startNode(started).then(
-    (node) => serve(methodsOf(node)),
-    (error: Error) => process.send!({ ready: false, error: error.message }),
-  );
+  void start(message).catch((error: Error) => process.send!({ ready: false, error: error.message }));
 });
+// Whoever started us is gone: so is our chain.
+process.once('disconnect', () => process.exit(1));
 
-function serve(methods: ChildMethods): void {
+async function start({ options: { dataDir, esdb, records = false, lies = false, fuse, ...options }, chain, verbose }: StartMessage): Promise<void> {
+  const folder = join(dataDir, options.name);
+  mkdirSync(folder, { recursive: true });
+  const { seed } = loadOrCreateSeed(join(folder, 'seed'));
+  const wire = records ? openWireRecorder(join(folder, 'wire.jsonl')) : undefined;
+  const onLog = (line: string): void => {
+    if (verbose) console.error(`${options.name}: ${line}`);
+    if (records) appendFileSync(join(folder, 'node.log'), `${process.pid} ${new Date().toISOString()} ${line}\n`);
+  };
+  let [doomed, past] = [undefined as DoomedStore | undefined, undefined as Past | undefined];
+  const openStore = async (identity: StoreIdentity): Promise<LogStore> => {
+    const store = await open(folder, esdb, identity);
+    doomed = createDoomedStore(lies ? createLyingStore(store) : store);
+    if (records) past = await readPast(doomed.store);
+    if (fuse !== undefined) doomed.light(fuse);
+    return doomed.store;
+  };
+  const node = await runNode({ ...options, chain: linkedChain(chain), seed, openStore, onLog, onMessage: (way, _peer, message) => wire?.take(way, message) });
+  if (records) tellFacts(node.store, past!);
+  serve(methodsOf(node, doomed!), past);
+}
+
+const open = (folder: string, esdb: ProcessOptions['esdb'], identity: StoreIdentity): Promise<LogStore> =>
+  esdb === undefined ? openSqliteStore({ file: join(folder, 'log.sqlite'), ...identity }) : openEventStoreDb({ url: esdb, checkpointFile: join(folder, 'checkpoint'), ...identity });
+
+/** What the log says from now on is known outside. */
+function tellFacts(store: LogStore, { events }: Past): void {
+  store.subscribe(events === 0 ? undefined : BigInt(events - 1)).subscribe((envelope) => {
+    const fact = factOf(envelope);
+    if (fact !== undefined) process.send!({ fact } satisfies ChildNews);
+  });
+}
+
+function serve(methods: ChildMethods, past: Past | undefined): void {
   process.on('message', (message: Call) => {
     if (!('call' in message)) return;
     const method = methods[message.call] as (...args: readonly unknown[]) => Promise<unknown>;
@@ -67,6 +115,5 @@ function serve(methods: ChildMethods): void {
       (error: Error) => process.send!({ id: message.id, error: error.message }),
     );
   });
-  process.send!({ ready: true });
+  process.send!({ ready: true, past });
 }
-

@@ -1,0 +1,109 @@
+/** Torn and lost tails: each damaged copy of a killed node's folder is refused with the place, or opens with everything that the node ever said. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createSigner } from '../../src/adapters/signer/local-signer.ts';
+import { loadSeed } from '../../src/adapters/signer/seed.ts';
+import { checkpointFileOf, readCheckpointFile } from '../../src/adapters/store/checkpoint-file.ts';
+import type { LogStore } from '../../src/adapters/store/log-store.ts';
+import { openReadOnlyLog } from '../../src/adapters/store/read-only.ts';
+import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
+import type { Hex32 } from '../../src/bolt/primitives.ts';
+import { parseCheckpoint } from '../../src/events/checkpoint.ts';
+import { LogCorrupt, StoreError } from '../../src/events/store.ts';
+import { readPast, type Fact, type Numbers } from '../support/node-past.ts';
+import type { Losses } from './losses.ts';
+import type { Chance, Name } from './plan.ts';
+import { copyFolder, FILE_FAULTS } from './torn-files.ts';
+
+/** A killed node's folder, and all that it had said by then. */
+export interface Wreck {
+  readonly name: Name;
+  readonly folder: string;
+  readonly told: readonly Fact[];
+  readonly spoken: ReadonlyMap<Hex32, Numbers>;
+}
+
+export interface TornTally {
+  /** Opened with every event of the log. */
+  whole: number;
+  /** Opened without the newest events: nobody had been told of them. */
+  shorter: number;
+  refused: number;
+}
+
+export const emptyTornTally = (): TornTally => ({ whole: 0, shorter: 0, refused: 0 });
+
+/** Damages a copy in each way, and opens it as the node would. Answers a folder that was refused, for a try with a whole node. */
+export async function checkTornTails(wreck: Wreck, chance: Chance, tally: TornTally, losses: Losses): Promise<string | undefined> {
+  const whole = hashesOf(join(wreck.folder, 'log.sqlite'));
+  let refused: string | undefined;
+  for (const [index, [fault, damage]] of Object.entries(FILE_FAULTS).entries()) {
+    const folder = `${wreck.folder}-${index}`;
+    copyFolder(wreck.folder, folder);
+    damage(folder, chance);
+    const outcome = await reopen(folder, { ...wreck, fault, whole }, losses);
+    tally[outcome] += 1;
+    if (outcome === 'refused' && refused === undefined) refused = folder;
+    else rmSync(folder, { recursive: true });
+  }
+  return refused;
+}
+
+interface Case extends Wreck {
+  readonly fault: string;
+  /** The hash of each event before the damage. */
+  readonly whole: readonly string[];
+}
+
+function hashesOf(file: string): readonly string[] {
+  const log = openReadOnlyLog(file);
+  const hashes = [...log.entries()].map(({ hash }) => hash!);
+  log.close();
+  return hashes;
+}
+
+async function reopen(folder: string, wreck: Case, losses: Losses): Promise<keyof TornTally> {
+  const file = join(folder, 'log.sqlite');
+  const signer = createSigner(loadSeed(join(folder, 'seed')), { network: 'bitcoin-regtest' });
+  const kept = keptApart(file);
+  try {
+    const store = await openSqliteStore({ file, nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now: () => new Date() });
+    const size = await checkOpened(store, kept, wreck, losses);
+    await store.close();
+    return size === wreck.whole.length ? 'whole' : 'shorter';
+  } catch (error) {
+    checkRefusal(error, wreck, losses);
+    return 'refused';
+  }
+}
+
+/** Events that the checkpoint kept apart vouches for. */
+function keptApart(file: string): number {
+  const note = readCheckpointFile(checkpointFileOf(file));
+  return note === undefined ? 0 : parseCheckpoint(note).size;
+}
+
+/** A node would go on from here: it must know of everything that it said. Answers the number of events. */
+async function checkOpened(store: LogStore, kept: number, { name, fault, whole, told, spoken }: Case, losses: Losses): Promise<number> {
+  let size = 0;
+  for await (const { hash } of store.entries()) {
+    if (hash !== whole[size]) losses.add('torn', `${name}, ${fault}: opened with another event at ${size}`);
+    size += 1;
+  }
+  if (size < kept) losses.add('torn', `${name}, ${fault}: opened with ${size} events, the checkpoint kept apart has ${kept}`);
+  const { facts, channels } = await readPast(store);
+  for (const fact of told) if (!facts.has(fact)) losses.add('torn', `${name}, ${fault}: opened without ${fact}, which it had told`);
+  for (const [channel_id, { signed, revoked }] of spoken) {
+    const known = channels.get(channel_id) ?? { signed: 0, revoked: 0 };
+    if (known.signed < signed || known.revoked < revoked) {
+      losses.add('torn', `${name}, ${fault}: opened with ${known.signed} signed and ${known.revoked} revoked of ${channel_id}, it had sent ${signed} and ${revoked}`);
+    }
+  }
+  return size;
+}
+
+/** Says what is wrong, and where: with both values, never an unexplained crash. */
+function checkRefusal(error: unknown, { name, fault }: Case, losses: Losses): void {
+  const explained = error instanceof StoreError && (!(error instanceof LogCorrupt) || ('expected' in error.detail && 'got' in error.detail));
+  if (!explained) losses.add('torn', `${name}, ${fault}: not refused in words: ${String(error)}`);
+}
