@@ -22,14 +22,15 @@ export async function initCommand(flags: SettingFlags, { restore = false, birthd
   return 0;
 }
 
-/** At the first start of a node with a person at the terminal: the same, in a conversation. */
-export async function initInteractively(config: Config, flags: SettingFlags, io: Io, env: Environment): Promise<void> {
+/** At the first start of a node with a person at the terminal: the same, in a conversation. Answers the passphrase. */
+export async function initInteractively(config: Config, flags: SettingFlags, io: Io, env: Environment): Promise<string> {
   const { generateSeedWords } = await import('../daemon/create-node.ts');
   io.stderr.write(`${config.data} has no node yet; this makes one on ${config.network}.\n`);
-  const { words } = await create(config, flags, env, { words: generateSeedWords() });
+  const { words, passphrase } = await create(config, flags, env, { words: generateSeedWords() });
   for (const line of describeWords(words, { ...io, stdout: io.stderr })) await printLine(io.stderr, line);
   await ask('Press Enter when they are written down. ');
-  io.stderr.write('\u001b[2J\u001b[H');
+  io.stderr.write('\u001b[2J\u001b[3J\u001b[H');
+  return passphrase;
 }
 
 async function create(config: Config, flags: SettingFlags, env: Environment, { words, birthday }: { readonly words: string; readonly birthday?: number }) {
@@ -38,7 +39,7 @@ async function create(config: Config, flags: SettingFlags, env: Environment, { w
   mustBeLong(passphrase);
   const { data, network } = config;
   const { node_id } = await createNode({ data, network, words, passphrase, birthday, settings: settingsFromFlags(flags) });
-  return { node_id, words };
+  return { node_id, words, passphrase };
 }
 
 async function oldWords(): Promise<string> {

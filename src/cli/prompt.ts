@@ -8,14 +8,14 @@ export const isInteractive = (): boolean => process.stdin.isTTY === true && proc
 
 /** One line. Throws CommandFailed when the person leaves. */
 export async function ask(question: string, { hidden = false }: { readonly hidden?: boolean } = {}): Promise<string> {
-  process.stderr.write(question);
-  // With an output of its own that shows nothing, readline echoes nothing.
+  // With an output of its own that shows nothing, readline echoes nothing; it takes over before anybody is asked to type.
   const output = hidden ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
   const lines = createInterface({ input: process.stdin, output, terminal: true });
+  if (hidden) process.stderr.write(question);
   const left = new AbortController();
   lines.once('SIGINT', () => left.abort()).once('close', () => left.abort());
   try {
-    return await lines.question('', { signal: left.signal });
+    return await lines.question(hidden ? '' : question, { signal: left.signal });
   } catch {
     throw new CommandFailed('cancelled', 'nothing was done');
   } finally {
