@@ -60,11 +60,14 @@ export function lend(chain: RegtestChain): Chain {
   });
 }
 
-export const settings = (data: string, alias: string): Config =>
-  loadConfig({ flags: { data, alias, network: 'bitcoin-regtest', 'listen.port': '0', 'http.port': '0', 'channel.to_self_delay': '6', 'log.format': 'json', 'log.level': 'debug' }, env: {} });
+export const settings = (data: string, alias: string, flags: Readonly<Record<string, string>> = {}): Config =>
+  loadConfig({ flags: { data, alias, ...flags, network: 'bitcoin-regtest', 'listen.port': '0', 'http.port': '0', 'channel.to_self_delay': '6', 'log.format': 'json', 'log.level': 'debug' }, env: {} });
 
 /** Makes and starts a node for each name. */
-export async function startDaemons(...names: readonly string[]): Promise<Daemons> {
+export const startDaemons = (...names: readonly string[]): Promise<Daemons> => startDaemonsWith({}, ...names);
+
+/** The same with settings of their own for some: `{ bob: { store: 'esdb://...' } }`. */
+export async function startDaemonsWith(own: Readonly<Record<string, Readonly<Record<string, string>>>>, ...names: readonly string[]): Promise<Daemons> {
   const folder = await mkdtemp(join(tmpdir(), 'fulgurite-daemons-'));
   const chain = createRegtestChain();
   const running = new Map<string, Daemon>();
@@ -76,7 +79,7 @@ export async function startDaemons(...names: readonly string[]): Promise<Daemons
     const out = { write: (text: string) => void logs.set(name, (logs.get(name) ?? '') + text) };
     const secrets: string[] = [];
     const daemon = await startDaemon({
-      config: settings(data(name), name),
+      config: settings(data(name), name, own[name]),
       logger: createLogger({ level: 'debug', format: 'json', out, secrets: () => secrets }),
       passphrase: async () => PASSPHRASE,
       keepSecret: (secret) => secrets.push(secret),
@@ -112,10 +115,15 @@ export async function startDaemons(...names: readonly string[]): Promise<Daemons
       await rm(folder, { recursive: true, force: true });
     },
   };
-  for (const name of names) {
-    words.set(name, generateSeedWords());
-    await createNode({ data: data(name), network: 'bitcoin-regtest', words: words.get(name)!, passphrase: PASSPHRASE, cost: CHEAP });
-    await start(name);
+  try {
+    for (const name of names) {
+      words.set(name, generateSeedWords());
+      await createNode({ data: data(name), network: 'bitcoin-regtest', words: words.get(name)!, passphrase: PASSPHRASE, cost: CHEAP });
+      await start(name);
+    }
+  } catch (error) {
+    await daemons.stop();
+    throw error;
   }
   return daemons;
 }
