@@ -3,8 +3,8 @@
 export interface Row {
   readonly what: string;
   readonly value: number;
-  /** Higher is better for rates only. */
-  readonly unit: '/s' | 'ms';
+  /** Higher is better for rates and ratios; a ratio is ours over theirs. */
+  readonly unit: '/s' | 'ms' | 'x';
 }
 
 export interface Bench {

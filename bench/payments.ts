@@ -7,29 +7,40 @@ import { msat, sat } from '../src/bolt/primitives.ts';
 import { startNodeProcess, type NodeProcess } from '../test/support/node-processes.ts';
 import { percentile, type Bench, type Row } from './bench.ts';
 
-const AMOUNT = msat(1_000_000);
-const IN_FLIGHT = [1, 10, 30, 100];
+export const AMOUNT = msat(1_000_000);
+export const IN_FLIGHT = [1, 10, 30, 100];
 /** How many payments are made at each width, the warm-up apart. */
-const PAYMENTS = Number(process.env['BENCH_PAYMENTS'] ?? 1000);
-const WARM_UP = 100;
+export const PAYMENTS = Number(process.env['BENCH_PAYMENTS'] ?? 1000);
+export const WARM_UP = 100;
 
 export const paymentsBench: Bench = {
   name: 'payments',
   about: `Payments of 1,000 sat over one anchors channel, two processes, TCP, SQLite with a flush before each send; ${PAYMENTS} at each width, both nodes on this machine. Invoices are made beforehand.`,
-  async run() {
-    const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'fulgurite-bench-'));
-    const chain = createRegtestChain();
-    const [alice, bob] = await Promise.all(['alice', 'bob'].map((name) => startNodeProcess({ name, dataDir: folder, network: 'bitcoin-regtest' }, chain)));
-    try {
-      await openChannel(chain, alice!, bob!);
-      return await measureAll(alice!, bob!);
-    } finally {
-      await Promise.all([alice!.kill(), bob!.kill()]);
-      await chain.close();
-      rmSync(folder, { recursive: true, force: true });
-    }
-  },
+  run: async () => (await measurePayments()).flatMap(rowsOf),
 };
+
+export interface Width {
+  readonly inFlight: number;
+  readonly perSecond: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Two nodes of ours, a channel, and so many payments at each width. */
+export async function measurePayments(): Promise<readonly Width[]> {
+  const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'fulgurite-bench-'));
+  const chain = createRegtestChain();
+  const [alice, bob] = await Promise.all(['alice', 'bob'].map((name) => startNodeProcess({ name, dataDir: folder, network: 'bitcoin-regtest' }, chain)));
+  try {
+    await openChannel(chain, alice!, bob!);
+    return await measureAll(alice!, bob!);
+  } finally {
+    await Promise.all([alice!.kill(), bob!.kill()]);
+    await chain.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
 
 async function openChannel(chain: RegtestChain, alice: NodeProcess, bob: NodeProcess): Promise<void> {
   chain.fund(await alice.fundingScript(), sat(300_000_000n));
@@ -43,18 +54,26 @@ async function openChannel(chain: RegtestChain, alice: NodeProcess, bob: NodePro
   await until(async () => (await Promise.all([alice.channels(), bob.channels()])).every(([channel]) => channel?.usable === true));
 }
 
-async function measureAll(alice: NodeProcess, bob: NodeProcess): Promise<Row[]> {
+async function measureAll(alice: NodeProcess, bob: NodeProcess): Promise<readonly Width[]> {
   await alice.payAll(await bob.invoices(WARM_UP, AMOUNT), 10);
-  const rows: Row[] = [];
-  for (const width of IN_FLIGHT) {
-    const { milliseconds, latencies, failures } = await alice.payAll(await bob.invoices(PAYMENTS, AMOUNT), width);
+  const widths: Width[] = [];
+  for (const inFlight of IN_FLIGHT) {
+    const { failures, ...timed } = await alice.payAll(await bob.invoices(PAYMENTS, AMOUNT), inFlight);
     if (failures.length > 0) throw new Error(`${failures.length} payments failed, the first: ${failures[0]}`);
-    rows.push({ what: `${width} in flight, payments`, value: (PAYMENTS / milliseconds) * 1000, unit: '/s' });
-    rows.push({ what: `${width} in flight, p50`, value: percentile(latencies, 0.5), unit: 'ms' });
-    rows.push({ what: `${width} in flight, p99`, value: percentile(latencies, 0.99), unit: 'ms' });
+    widths.push(widthOf(inFlight, timed));
   }
-  return rows;
+  return widths;
 }
+
+export function widthOf(inFlight: number, { milliseconds, latencies }: { readonly milliseconds: number; readonly latencies: readonly number[] }): Width {
+  return { inFlight, perSecond: (latencies.length / milliseconds) * 1000, p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
+}
+
+const rowsOf = ({ inFlight, perSecond, p50, p99 }: Width): Row[] => [
+  { what: `${inFlight} in flight, payments`, value: perSecond, unit: '/s' },
+  { what: `${inFlight} in flight, p50`, value: p50, unit: 'ms' },
+  { what: `${inFlight} in flight, p99`, value: p99, unit: 'ms' },
+];
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 2000; tries += 1) {

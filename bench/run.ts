@@ -3,13 +3,14 @@ import { cpus } from 'node:os';
 import { chooseCryptoBackend } from '../src/bolt/crypto-native.ts';
 import type { Bench, Row } from './bench.ts';
 import { cryptoBench } from './crypto.ts';
+import { ldkBench } from './ldk.ts';
 import { onionBench } from './onion.ts';
 import { paymentsBench } from './payments.ts';
 import { replayBench } from './replay.ts';
 import { storeBench } from './store.ts';
 import { turnsBench } from './turns.ts';
 
-const benches: readonly Bench[] = [cryptoBench, onionBench, storeBench, turnsBench, paymentsBench, replayBench];
+const benches: readonly Bench[] = [cryptoBench, onionBench, storeBench, turnsBench, paymentsBench, ldkBench, replayBench];
 
 const args = process.argv.slice(2);
 const asJson = args.includes('--json');
