@@ -78,13 +78,13 @@ export function createPayments({ quiet, entropy }: PaymentsOptions): Payments {
   async function ended(payment_id: Hex32): Promise<PaymentResult | undefined> {
     const stream = paymentStream(payment_id);
     for (;;) {
-      // Listening begins before the look, so no end is missed between the two.
-      const told = new Promise<void>((resolve) => waiting.set(stream, [...(waiting.get(stream) ?? []), resolve]));
       const state = await quiet.payments.state(stream);
       if (state.phase === 'none') return undefined;
       const result = resultOf(state);
       if (result !== undefined) return result;
-      await told;
+      // Listening begins before a second look, so no end is missed between the two.
+      const told = new Promise<void>((resolve) => waiting.set(stream, [...(waiting.get(stream) ?? []), resolve]));
+      if (!hasEnded(await quiet.payments.state(stream))) await told;
     }
   }
 

@@ -22,6 +22,14 @@ export function controlNode(node: RunningNode, { chain, peers, started_at, onSto
   /** Openings that have not been answered yet: the same wish at the same time is one. */
   const opening = new Map<Hex32, Promise<string>>();
 
+  /** However many ask how a payment ended, and however often, one waits for it. */
+  const ending = new Map<Hex32, ReturnType<ControlledNode['paymentEnded']>>();
+
+  async function endOf(payment_id: Hex32): ReturnType<ControlledNode['paymentEnded']> {
+    const ended = await attempt(() => node.payments.ended(payment_id));
+    return ended?.status === 'refused' ? undefined : ended;
+  }
+
   async function open({ channel_type = 'anchors_zero_fee_htlc_tx', ...wish }: Parameters<ControlledNode['openChannel']>[0]): Promise<string> {
     await mustAfford(wish.funding_satoshis);
     return attempt(() => node.openChannel({ ...wish, channel_type: CHANNEL_TYPES[channel_type] }));
@@ -91,9 +99,10 @@ export function controlNode(node: RunningNode, { chain, peers, started_at, onSto
       if (started.status === 'refused') throw refused(started.refusal);
       return started;
     },
-    async paymentEnded(payment_id) {
-      const ended = await attempt(() => node.payments.ended(payment_id));
-      return ended?.status === 'refused' ? undefined : ended;
+    paymentEnded(payment_id) {
+      const known = ending.get(payment_id) ?? endOf(payment_id).finally(() => ending.delete(payment_id));
+      ending.set(payment_id, known);
+      return known;
     },
     decode: (text) => attemptNow(() => decodeInvoice(text.trim(), { networks: CURRENCIES })),
     newAddress: async (purpose) => (await attempt(() => node.wallet.address(purpose))).address,

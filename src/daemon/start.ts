@@ -70,7 +70,7 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   undo.push(lockFolder(folder));
   const { seed, node_id } = await openSeed(parts, folder);
   const token = loadOrCreateToken(folder);
-  keepSecret(token);
+  for (const secret of [token, ...passwordsIn(config)]) keepSecret(secret);
   const say = (line: string): void => logger.info(line);
 
   const chain = await (parts.openChain ?? openChain(say))(config);
@@ -101,6 +101,11 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   undo.push(announceApi(folder, api));
   say(`ready: peers at ${node.host}:${node.port}, API at ${api}`);
   return { node, api, stopAsked, stop };
+}
+
+/** Of the chain daemon and the event database. */
+function passwordsIn({ chain, store }: Config): readonly string[] {
+  return [chain.password, /:\/\/[^/@]*:([^/@]*)@/.exec(store)?.[1]].filter((password): password is string => password !== undefined && password !== '');
 }
 
 function mustHaveSeed({ seed, path }: DataFolder): void {
