@@ -115,7 +115,7 @@ describe('gossip', () => {
     await announce(chain, bob, alice, id);
     await until(() => alice.heard.some(({ type }) => type === 'channel_update'));
     const late = await nodeOn(chain, 'alice');
-    const [update] = alice.heard.filter(({ type }) => type === 'channel_update');
+    const update = alice.heard.find(({ type }) => type === 'channel_update');
     late.inbox.onMessage(bob.signer.nodeId, update!);
     await late.inbox.settled();
     expect(policiesAt(late, id)).toEqual([]);
