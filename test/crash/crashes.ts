@@ -104,7 +104,7 @@ class Run {
   }
 
   async make(): Promise<void> {
-    const { seed, kills, serverKills = 0, restEvery = 25, store } = this.#options;
+    const { seed, kills, serverKills = 0, restEvery = 34, store } = this.#options;
     await this.#open();
     this.#traffic = startTraffic({ world: this.#world, chance: seededChance(seed ^ 0x5eed), losses: this.#losses, width: store === 'sqlite' ? 4 : 2 });
     this.#traffic.start();
@@ -117,7 +117,8 @@ class Run {
       await this.#rest();
       this.#traffic.start();
     }
-    await this.#rest();
+    await this.#traffic.pause();
+    await this.#world.rest();
     await this.#world.stop();
     await this.#check('closed in good order');
   }
@@ -218,17 +219,19 @@ class Run {
     this.#wreck = { name, folder, told: [...this.#world.told(name)], spoken: numbersSpoken(this.#world.wire(name)) };
   }
 
-  /** While the line goes on: what would the dead one have found on a worse disk? */
+  /** What would the dead one have found on a worse disk? */
   async #tear(): Promise<void> {
     const wreck = this.#wreck;
     if (wreck === undefined) return;
     this.#wreck = undefined;
+    await this.#traffic!.pause();
     const before = { ...this.#torn };
     const refused = await checkTornTails(wreck, this.#tornChance, this.#torn, this.#losses);
     if (refused !== undefined) await this.#world.mustNotWake(wreck.name, refused);
     const grown = (what: keyof TornTally) => this.#torn[what] - before[what];
     this.#say(`          torn copies of ${wreck.name}: ${grown('whole')} opened whole, ${grown('shorter')} without what nobody was told, ${grown('refused')} refused`);
     rmSync(join(this.#folder, 'wrecks'), { recursive: true });
+    this.#traffic!.start();
   }
 
   async #killServer(awayMs: number): Promise<number> {

@@ -20,7 +20,7 @@ say(`seed ${seed}: npm run test:crash -- --seed ${seed} makes the same plan agai
 const reports: (readonly [string, CrashReport])[] = [];
 if (Number(values.kills) > 0) {
   say(`\nSQLite: ${values.kills} kills`);
-  reports.push(['SQLite', await runCrashes({ seed, kills: Number(values.kills), store: 'sqlite', tearEvery: 10, say })]);
+  reports.push(['SQLite', await runCrashes({ seed, kills: Number(values.kills), store: 'sqlite', tearEvery: 20, say })]);
 }
 if (Number(values['esdb-kills']) > 0) {
   const name = realServer === undefined ? 'EventStoreDB protocol (our own server, in a process of its own)' : `EventStoreDB at ${realServer.replace(/\/\/[^/@]*@/, '//')}`;

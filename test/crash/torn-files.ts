@@ -1,5 +1,5 @@
 /** A disk that loses power: copies of a killed node's folder whose newest bytes are torn, lost or wrong. Of the checkpoint kept apart one slot may be torn, never both. */
-import { appendFileSync, closeSync, copyFileSync, existsSync, fstatSync, mkdirSync, openSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, copyFileSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { pick, type Chance } from './plan.ts';
 
@@ -15,22 +15,35 @@ const SLOT = 512;
 /** How much of a file's end a power cut may reach. */
 const REACH = 64 * PAGE;
 
+/**
+ * Where the write-ahead log ends: SQLite begins it anew without cutting the file, so older frames may follow, which have
+ * another salt. Answers bytes; 0 without a log.
+ */
+export function walEnd(file: string): number {
+  const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+  const salt = bytes.subarray(16, 24);
+  let end = Math.min(bytes.length, WAL_HEAD);
+  while (end + WAL_FRAME <= bytes.length && bytes.subarray(end + 8, end + 16).equals(salt)) end += WAL_FRAME;
+  return end;
+}
+
 /** What the power cut does to the files in a folder. */
 type Fault = (folder: string, chance: Chance) => void;
 
 export const FILE_FAULTS: Readonly<Record<string, Fault>> = {
-  'the write-ahead log is cut anywhere': (folder, chance) => cut(join(folder, WAL), (size) => size - chance(Math.min(size, REACH))),
-  'the write-ahead log lost whole frames': (folder, chance) => cut(join(folder, WAL), (size) => size - Math.min(size, WAL_FRAME * (1 + chance(32)))),
-  'the write-ahead log ends in zeros': (folder, chance) => overwriteEnd(join(folder, WAL), SECTOR * (1 + chance(32)), () => 0),
-  'a sector of the write-ahead log is wrong': (folder, chance) => overwriteSector(join(folder, WAL), chance, WAL_HEAD),
+  'the write-ahead log is cut anywhere': (folder, chance) => cutWal(folder, (end) => end - 1 - chance(Math.min(end, REACH))),
+  'the write-ahead log lost whole frames': (folder, chance) => cutWal(folder, (end) => end - Math.min(end, WAL_FRAME * (1 + chance(32)))),
+  'the write-ahead log ends in zeros': (folder, chance) => overwriteWal(folder, SECTOR * (1 + chance(32)), () => 0),
+  'a sector of the write-ahead log is wrong': (folder, chance) => overwriteWal(folder, SECTOR * (1 + chance(REACH / SECTOR)), () => chance(256), SECTOR),
   'the write-ahead log is gone': (folder) => rmSync(join(folder, WAL), { force: true }),
   'the database lost its last pages': (folder, chance) => cut(join(folder, LOG), (size) => size - Math.min(size, PAGE * (1 + chance(8)))),
-  'the database is cut anywhere': (folder, chance) => cut(join(folder, LOG), (size) => size - chance(Math.min(size, REACH))),
-  'a sector of the database is wrong': (folder, chance) => overwriteSector(join(folder, LOG), chance, 0),
-  'one slot of the checkpoint is torn': (folder, chance) => overwriteAt(join(folder, 'checkpoint'), SLOT * chance(2) + chance(SLOT / 2), SLOT / 2, () => chance(256)),
+  'the database is cut anywhere': (folder, chance) => cut(join(folder, LOG), (size) => size - 1 - chance(Math.min(size, REACH))),
+  'a sector of the database is wrong': (folder, chance) => overwriteSector(join(folder, LOG), chance),
+  'one slot of the checkpoint is torn': tearCheckpoint,
   'a checkpoint and an unfinished transaction are torn': (folder, chance) => {
-    overwriteAt(join(folder, 'checkpoint'), SLOT * chance(2) + chance(SLOT / 2), SLOT / 2, () => chance(256));
-    addTo(join(folder, WAL), Uint8Array.from({ length: 1 + chance(2 * WAL_FRAME) }, () => chance(256)));
+    tearCheckpoint(folder, chance);
+    cutWal(folder, (end) => end);
+    if (existsSync(join(folder, WAL))) appendFileSync(join(folder, WAL), noise(1 + chance(2 * WAL_FRAME), chance));
   },
 };
 
@@ -40,33 +53,40 @@ export function copyFolder(from: string, to: string): void {
   for (const name of KEPT) if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
 }
 
+function tearCheckpoint(folder: string, chance: Chance): void {
+  overwriteAt(join(folder, 'checkpoint'), SLOT * chance(2) + chance(SLOT / 2), noise(SLOT / 2, chance));
+}
+
 function cut(file: string, sizeOf: (size: number) => number): void {
-  if (existsSync(file)) truncateSync(file, sizeOf(statSync(file).size));
+  if (existsSync(file)) truncateSync(file, Math.max(0, sizeOf(statSync(file).size)));
 }
 
-function addTo(file: string, bytes: Uint8Array): void {
-  if (existsSync(file)) appendFileSync(file, bytes);
+function cutWal(folder: string, sizeOf: (end: number) => number): void {
+  const file = join(folder, WAL);
+  cut(file, () => sizeOf(walEnd(file)));
 }
 
-function overwriteEnd(file: string, bytes: number, byte: () => number): void {
-  const size = existsSync(file) ? statSync(file).size : 0;
-  overwriteAt(file, Math.max(0, size - bytes), bytes, byte);
+/** So many bytes before its end. */
+function overwriteWal(folder: string, before: number, byte: () => number, length = before): void {
+  const file = join(folder, WAL);
+  const from = Math.max(WAL_HEAD, walEnd(file) - before);
+  overwriteAt(file, from, Uint8Array.from({ length }, byte));
 }
 
-/** One sector, mostly among the newest. */
-function overwriteSector(file: string, chance: Chance, from: number): void {
-  const size = existsSync(file) ? statSync(file).size : 0;
-  if (size <= from) return;
-  const reach = pick(chance, [size, REACH]);
-  const first = Math.max(from, size - reach);
-  overwriteAt(file, first + chance(size - first), SECTOR, () => chance(256));
+/** Any, or one of the newest. */
+function overwriteSector(file: string, chance: Chance): void {
+  const { size } = statSync(file);
+  const first = Math.max(0, size - pick(chance, [size, REACH]));
+  overwriteAt(file, first + chance(size - first), noise(SECTOR, chance));
 }
+
+const noise = (length: number, chance: Chance): Uint8Array => Uint8Array.from({ length }, () => chance(256));
 
 /** Never beyond the end. */
-function overwriteAt(file: string, position: number, bytes: number, byte: () => number): void {
+function overwriteAt(file: string, position: number, bytes: Uint8Array): void {
   if (!existsSync(file)) return;
   const fd = openSync(file, 'r+');
-  const length = Math.min(bytes, fstatSync(fd).size - position);
-  if (length > 0) writeSync(fd, Uint8Array.from({ length }, byte), 0, length, position);
+  const length = Math.min(bytes.length, fstatSync(fd).size - position);
+  if (length > 0) writeSync(fd, bytes, 0, length, position);
   closeSync(fd);
 }
