@@ -17,7 +17,7 @@ import { createPayments, type Payments } from './commands/pay.ts';
 import { PeerInbox } from './commands/peer-inbox.ts';
 import { createQuietStreams } from './commands/quiet-streams.ts';
 import { startSagaRunner, type SagaRunner } from './commands/saga-runner.ts';
-import { createWallet, type Wallet, type WalletOptions } from './commands/wallet.ts';
+import { createWallet, WalletRefusal, type Wallet, type WalletOptions } from './commands/wallet.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import type { ChannelState } from './domain/channel/state.ts';
 import { describeRefusal } from './domain/decider.ts';
@@ -286,7 +286,14 @@ const fundingPurpose = (stream: StreamId): string => `funding ${stream}`;
 /** Gives back the coins of a funding transaction that was never broadcast. */
 async function reclaimFunding(wallet: Wallet, stream: StreamId, reason: string): Promise<void> {
   const lost = (await wallet.unconfirmed()).find(({ purpose }) => purpose === fundingPurpose(stream));
-  if (lost !== undefined) await wallet.abandon(lost.txid, reason);
+  if (lost !== undefined) await giveBack(wallet, lost.txid, reason);
+}
+
+/** Two may find the same one lost, and one goes with the parent whose change it spends: the second time there is nothing left to do. */
+async function giveBack(wallet: Wallet, txid: Hex32, reason: string): Promise<void> {
+  await wallet.abandon(txid, reason).catch((error: unknown) => {
+    if (!(error instanceof WalletRefusal && error.code === 'unknown_transaction')) throw error;
+  });
 }
 
 /** After a crash between the wallet's transaction and the channel's fact of it. */
@@ -295,6 +302,6 @@ async function reclaimLost(wallet: Wallet, channels: Channels): Promise<void> {
     const stream = purpose.startsWith('funding ') ? purpose.slice('funding '.length) : undefined;
     if (stream === undefined) continue;
     const phase = channels.get(stream)?.state.phase ?? 'abandoned';
-    if (phase === 'abandoned') await wallet.abandon(txid, 'the opening it was for did not survive a restart');
+    if (phase === 'abandoned') await giveBack(wallet, txid, 'the opening it was for did not survive a restart');
   }
 }
