@@ -260,6 +260,7 @@ class Run {
   }
 
   async destroy(): Promise<void> {
+    this.#traffic?.abandon();
     await this.#world?.destroy();
     await this.#server?.kill();
   }

@@ -22,6 +22,8 @@ export interface Traffic {
   start(): void;
   /** Begins no more, and resolves when those under way have ended. */
   pause(): Promise<void>;
+  /** Asks for nothing any more: the world has ended. */
+  abandon(): void;
   /** True when a payment that began after this moment has crossed the whole line. */
   hasCrossedSince(moment: number): boolean;
 }
@@ -41,7 +43,7 @@ const PACE_MS = 120;
 
 export function startTraffic({ world, chance, losses, width = 4 }: TrafficOptions): Traffic {
   const ended: Paid[] = [];
-  const tap = { open: false };
+  const tap = { open: false, abandoned: false };
   let [asked, succeeded, newestCrossing] = [0, 0, 0];
   let workers: Promise<unknown> = Promise.resolve();
 
@@ -59,7 +61,8 @@ export function startTraffic({ world, chance, losses, width = 4 }: TrafficOption
   async function pay({ from, to, amount_msat, bolt11 }: Pick<Paid, 'from' | 'to' | 'amount_msat'> & { readonly bolt11: string }): Promise<void> {
     const began = performance.now();
     const command_id = commandIdOf(++asked);
-    const result = await endOf(world, from, { bolt11, command_id, max_attempts: 3 });
+    const result = await endOf(world, tap, from, { bolt11, command_id, max_attempts: 3 });
+    if (tap.abandoned) return;
     if (result === undefined || result.status === 'refused') {
       return losses.add('stuck', `a payment of ${amount_msat} msat from ${from} to ${to} was ${result === undefined ? `not ended after ${LONGEST_MS / 1000} s` : `refused: ${result.refusal.code}`}`);
     }
@@ -84,14 +87,17 @@ export function startTraffic({ world, chance, losses, width = 4 }: TrafficOption
       tap.open = false;
       await workers;
     },
+    abandon() {
+      Object.assign(tap, { open: false, abandoned: true });
+    },
     hasCrossedSince: (moment) => newestCrossing > moment,
   };
 }
 
 /** The same command again asks for the same payment, in whichever life of its payer. Undefined when it has no end. */
-async function endOf(world: World, from: Name, request: { readonly bolt11: string; readonly command_id: Hex32; readonly max_attempts: number }): Promise<PaymentResult | undefined> {
+async function endOf(world: World, tap: { readonly abandoned: boolean }, from: Name, request: { readonly bolt11: string; readonly command_id: Hex32; readonly max_attempts: number }): Promise<PaymentResult | undefined> {
   const until = performance.now() + LONGEST_MS;
-  while (performance.now() < until) {
+  while (performance.now() < until && !tap.abandoned) {
     const node = world.node(from);
     const result = await (node && within('the end of a payment', node.pay(request), until - performance.now()).catch(() => undefined));
     if (result !== undefined) return result;
