@@ -69,7 +69,8 @@ describe.each(suites)('$format', (vectors) => {
       expect(commitment.fee_satoshis).toBe(BigInt(test.actual_fee!));
     });
 
-    it.runIf(test.outputs !== undefined)('lists outputs as the spec does', () => {
+    // Not every vector lists its outputs.
+    if (test.outputs !== undefined) it('lists outputs as the spec does', () => {
       const listed = test.outputs!.map(({ kind, value, witness_script }) => ({ kind: kind.endsWith('htlc') ? 'htlc' : kind, value: sat(value), witness_script }));
       expect(commitment.outputs.map(({ kind, value, witness_script }) => ({ kind, value, witness_script }))).toEqual(expect.arrayContaining(listed));
     });
