@@ -137,7 +137,8 @@ describe.each(['static_remotekey', 'anchors_zero_fee_htlc_tx'] as const)('%s', (
     expect(buildSweep({ inputs: [], destination_script: destination, feerate_per_kw: 253 })).toBeUndefined();
   });
 
-  if (anchors) it('each side spends its own anchor', () => {
+  const withAnchors = anchors ? ['anchors'] : [];
+  it.each(withAnchors)('%s: each side spends its own', () => {
     for (const [whose, key] of [['anchor_owner', alice.funding], ['anchor_other', bob.funding]] as const) {
       const sweep = sweepOf(anchorInput(commitment, whose), toRemoteInput(commitment));
       const raw = signedSweep(sweep, [sign(sweep.sighashes[0]!, key), sign(sweep.sighashes[1]!, bob.payment)]);
@@ -145,7 +146,7 @@ describe.each(['static_remotekey', 'anchors_zero_fee_htlc_tx'] as const)('%s', (
     }
   });
 
-  if (anchors) it('an HTLC transaction takes fee inputs behind its own', () => {
+  it.each(withAnchors)('%s: an HTLC transaction takes fee inputs behind its own', () => {
     const pubkey = publicKey(wallet);
     const coin: SweepInput = { txid: hex32('cd'.repeat(32)), index: 3, value: sat(20_000), sequence: 0xfffffffd, spend: { branch: 'p2wpkh', pubkey } };
     for (const htlc of commitment.htlcs) {
