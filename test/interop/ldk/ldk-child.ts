@@ -157,9 +157,14 @@ function methodsOf(node: LdkNode, till: LdkTill, steward: Steward, port: number)
     invoices: (count, amount_msat) => till.invoices(count, amount_msat),
     refuse: (bolt11) => till.refuse(bolt11),
     payAll: (bolt11s, inFlight) => till.payAll(bolt11s, inFlight),
+    pendingPayments: () => node.manager.list_recent_payments().filter((payment) => payment instanceof ldk.RecentPaymentDetails_Pending).length,
     counts: () => steward.counts,
     closed: () => [...steward.closed.values()],
-    halt: () => node.save(),
+    // In one turn: a monitor written after the manager makes LDK give its channels up at the next start.
+    halt() {
+      node.save();
+      process.exit();
+    },
   };
 }
 

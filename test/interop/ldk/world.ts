@@ -52,6 +52,8 @@ export interface Totals {
   readonly received_msat: bigint;
   readonly payments: number;
   readonly invoices: number;
+  /** Payments of ours that have not ended. */
+  readonly underWay: number;
 }
 
 export class World {
@@ -284,12 +286,23 @@ export class World {
 
   /** What our log says has been paid and received so far. */
   async totals(ours: string): Promise<Totals> {
-    let [paid_msat, received_msat, payments, invoices] = [0n, 0n, 0, 0];
+    let [paid_msat, received_msat, payments, invoices, underWay] = [0n, 0n, 0, 0, 0];
     for await (const { event } of this.nodes.node(ours).store.readAll()) {
-      if (event.type === 'PaymentSucceeded') [payments, paid_msat] = [payments + 1, paid_msat + event.amount_msat + event.fee_msat];
+      if (event.type === 'PaymentStarted') underWay++;
+      if (event.type === 'PaymentFailed') underWay--;
+      if (event.type === 'PaymentSucceeded') [underWay, payments, paid_msat] = [underWay - 1, payments + 1, paid_msat + event.amount_msat + event.fee_msat];
       if (event.type === 'InvoiceSettled') [invoices, received_msat] = [invoices + 1, received_msat + event.received_msat];
     }
-    return { paid_msat, received_msat, payments, invoices };
+    return { paid_msat, received_msat, payments, invoices, underWay };
+  }
+
+  /** Neither side has a payment under way, also none that waits to be offered. */
+  async quiet({ ours, theirs }: Link): Promise<void> {
+    await until('the end of every payment', async () => {
+      const [{ underWay }, pending] = await Promise.all([this.totals(ours), this.ldk(theirs).pendingPayments()]);
+      return [...(underWay > 0 ? [`${ours}: ${underWay}`] : []), ...(pending > 0 ? [`${theirs}: ${pending}`] : [])];
+    }, { timeoutMs: 60_000, everyMs: 100 });
+    await this.nodes.node(ours).settled();
   }
 
   /** Each of our logs, read from its file. */
