@@ -1,7 +1,7 @@
 /** What may be asked of a stream by a saga or a user, before the facts of the world are gathered. */
 import type { Hex32, Msat } from '../bolt/primitives.ts';
 import type { HtlcFailure, OfferedFailure, Origin } from '../events/channel/updates.ts';
-import type { FinalHtlc } from '../domain/invoice/commands.ts';
+import type { FinalHtlc, InvoiceCommand } from '../domain/invoice/commands.ts';
 import type { ForwardRequest, IncomingHtlc } from '../domain/relay/commands.ts';
 
 /** Asked of a channel stream: the channel loop gathers height, policy and connection. */
@@ -24,17 +24,8 @@ export type PaymentIntent =
 
 /** Asked of an invoice stream. */
 export type InvoiceIntent =
-  | {
-      readonly type: 'CreateInvoice';
-      readonly payment_hash: Hex32;
-      readonly payment_secret_hash: Hex32;
-      readonly nonce: Hex32;
-      readonly amount_msat?: Msat;
-      readonly description: string;
-      readonly created_at: number;
-      readonly expiry: number;
-      readonly min_final_cltv_expiry_delta: number;
-    }
+  /** Its facts are the wish itself: nothing is gathered. */
+  | Extract<InvoiceCommand, { type: 'CreateInvoice' }>
   | { readonly type: 'AcceptInvoiceHtlc'; readonly htlc: FinalHtlc }
   | { readonly type: 'TimeoutInvoiceHtlcs' };
 

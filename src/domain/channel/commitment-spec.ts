@@ -1,7 +1,7 @@
 /** BOLT 3: what either side's commitment holds, read off the lifecycle of its updates. */
 import type { CommitmentHtlc, CommitmentParams, CommitmentSide, CommitmentSpec } from '../../bolt/03-transactions/commitment-tx.ts';
 import { msat, satToMsat, type Msat, type Point } from '../../bolt/primitives.ts';
-import { standing, step, type CommitmentOwner, type HtlcState } from './htlc-lifecycle.ts';
+import { otherSide, standing, step, type CommitmentOwner, type HtlcState } from './htlc-lifecycle.ts';
 import type { Commitments, EstablishedState, FeeUpdate, Funding, Htlc, Terms } from './state.ts';
 
 /** One side's view of the channel: balances with the HTLCs taken out, before fee and anchors. */
@@ -12,8 +12,6 @@ export interface View {
   readonly htlcs: readonly Htlc[];
 }
 
-const other = (owner: CommitmentOwner): CommitmentOwner => (owner === 'local' ? 'remote' : 'local');
-
 /** What a commitment of `owner` is built with for the whole life of the channel. */
 export function commitmentParams({ terms, funding }: { readonly terms: Terms; readonly funding: Pick<Funding, 'txid' | 'output_index'> }, owner: CommitmentOwner): CommitmentParams {
   return {
@@ -23,14 +21,14 @@ export function commitmentParams({ terms, funding }: { readonly terms: Terms; re
     funding_satoshis: terms.funding_satoshis,
     opener: (terms.role === 'opener') === (owner === 'local') ? 'owner' : 'other',
     owner: commitmentSide(terms, owner),
-    other: commitmentSide(terms, other(owner)),
+    other: commitmentSide(terms, otherSide(owner)),
   };
 }
 
 /** The delay a side must wait is the one the other side asked for. */
 function commitmentSide(terms: Terms, side: CommitmentOwner): CommitmentSide {
   const { keys, dust_limit_satoshis } = terms[side];
-  return { ...keys, dust_limit_satoshis, to_self_delay: terms[other(side)].to_self_delay };
+  return { ...keys, dust_limit_satoshis, to_self_delay: terms[otherSide(side)].to_self_delay };
 }
 
 /** The newest commitment of `owner`: ours as the peer signed it, or the peer's as we signed it. */
@@ -108,11 +106,9 @@ function commitmentHtlc({ direction, id, amount_msat, payment_hash, cltv_expiry 
  * still arise from what we know.
  */
 export function worstView(commitments: Commitments): View {
-  const sum = (direction: Htlc['direction']) =>
-    commitments.htlcs.reduce((total, htlc) => (htlc.direction === direction ? total + htlc.amount_msat : total), 0n);
   return {
-    local_msat: commitments.local_msat - sum('offered'),
-    remote_msat: commitments.remote_msat - sum('received'),
+    local_msat: commitments.local_msat - inHtlcs(commitments, 'offered'),
+    remote_msat: commitments.remote_msat - inHtlcs(commitments, 'received'),
     htlcs: commitments.htlcs,
     feerate_per_kw: Math.max(...commitments.fees.map((fee) => fee.feerate_per_kw)),
   };
@@ -123,10 +119,8 @@ export const possibleFeerates = ({ fees }: Commitments): readonly number[] => fe
 
 /** The channel's money, each msat in one place: settled balances of both sides and what hangs in HTLCs. The four sum to the funding. */
 export function balances({ commitments }: Pick<EstablishedState, 'commitments'>): { local_msat: Msat; remote_msat: Msat; offered_msat: Msat; received_msat: Msat } {
-  const sum = (direction: Htlc['direction']) =>
-    commitments.htlcs.reduce((total, htlc) => (htlc.direction === direction ? total + htlc.amount_msat : total), 0n);
-  const offered = sum('offered');
-  const received = sum('received');
+  const offered = inHtlcs(commitments, 'offered');
+  const received = inHtlcs(commitments, 'received');
   return {
     local_msat: msat(commitments.local_msat - offered),
     remote_msat: msat(commitments.remote_msat - received),
@@ -134,6 +128,10 @@ export function balances({ commitments }: Pick<EstablishedState, 'commitments'>)
     received_msat: msat(received),
   };
 }
+
+/** What hangs in all HTLCs that one side offered, msat. */
+const inHtlcs = ({ htlcs }: Commitments, direction: Htlc['direction']): bigint =>
+  htlcs.reduce((total, htlc) => (htlc.direction === direction ? total + htlc.amount_msat : total), 0n);
 
 /** What the channel is worth in all, msat. */
 export const capacityMsat = (terms: Terms): Msat => satToMsat(terms.funding_satoshis);

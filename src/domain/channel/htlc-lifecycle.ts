@@ -12,6 +12,7 @@ export type HtlcState = AddState | RemoveState;
 /** What moves an update: a commitment_signed or a revoke_and_ack, sent or received. */
 export type Arrow = 'SENT_COMMIT' | 'RCVD_COMMIT' | 'SENT_REVOCATION' | 'RCVD_REVOCATION';
 export type CommitmentOwner = 'local' | 'remote';
+export const otherSide = (side: CommitmentOwner): CommitmentOwner => (side === 'local' ? 'remote' : 'local');
 
 const rows = {
   weAdd: ['SENT_ADD_HTLC', 'SENT_ADD_COMMIT', 'RCVD_ADD_REVOCATION', 'RCVD_ADD_ACK_COMMIT', 'SENT_ADD_ACK_REVOCATION'],

@@ -2,7 +2,7 @@
 import { anchorsCost, commitmentFee, isTrimmed } from '../../bolt/03-transactions/fees.ts';
 import { satToMsat, type Msat, type Sat } from '../../bolt/primitives.ts';
 import type { View } from './commitment-spec.ts';
-import type { CommitmentOwner } from './htlc-lifecycle.ts';
+import { otherSide, type CommitmentOwner } from './htlc-lifecycle.ts';
 import type { Htlc, Terms } from './state.ts';
 
 export type Breach = { readonly code: string; readonly detail: Readonly<Record<string, unknown>> };
@@ -17,7 +17,6 @@ export const describeBreach = ({ detail }: Breach): string => Object.entries(det
 export const MAX_HTLCS_OF_A_SIDE = 240;
 
 const openerSide = (terms: Terms): CommitmentOwner => (terms.role === 'opener' ? 'local' : 'remote');
-const other = (side: CommitmentOwner): CommitmentOwner => (side === 'local' ? 'remote' : 'local');
 
 /** What the opener pays for a commitment of `owner` in this view: base fee and anchors. */
 export function openerCostMsat(terms: Terms, view: View, owner: CommitmentOwner): bigint {
@@ -31,7 +30,7 @@ function trimmedOn(terms: Terms, feerate_per_kw: number, owner: CommitmentOwner,
 }
 
 /** What `side` must keep: the reserve that the other side asked for. */
-export const reserveMsat = (terms: Terms, side: CommitmentOwner): Msat => satToMsat(terms[other(side)].channel_reserve_satoshis);
+export const reserveMsat = (terms: Terms, side: CommitmentOwner): Msat => satToMsat(terms[otherSide(side)].channel_reserve_satoshis);
 
 /**
  * BOLT 2, "Adding an HTLC": in this view, which holds the new HTLC already, the offerer keeps its reserve, and the opener
@@ -60,7 +59,7 @@ function highestCostMsat(terms: Terms, view: View): bigint {
 
 /** BOLT 2, "Adding an HTLC": counts and sums of what `offerer` has in flight, against what the other side allows. */
 export function inFlightBreach(terms: Terms, htlcs: readonly Htlc[], offerer: CommitmentOwner): Breach | undefined {
-  const limits = terms[other(offerer)];
+  const limits = terms[otherSide(offerer)];
   const max_accepted_htlcs = Math.min(limits.max_accepted_htlcs, MAX_HTLCS_OF_A_SIDE);
   const direction = offerer === 'local' ? 'offered' : 'received';
   const mine = htlcs.filter((htlc) => htlc.direction === direction);
