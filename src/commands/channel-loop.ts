@@ -15,6 +15,7 @@ import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
 import type { Cause, StreamId } from '../events/store.ts';
 import type { ChannelContext, Session } from './channel-context.ts';
+import { deriveAhead } from './derive-ahead.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
@@ -157,7 +158,8 @@ export class ChannelLoop implements ChannelPort {
     if (this.#running !== undefined || this.#halted !== undefined) return;
     this.#running = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#drain()).finally(() => {
       this.#running = undefined;
-      if (this.#inputs.length > 0) this.#wake();
+      if (this.#inputs.length > 0) return this.#wake();
+      setImmediate(() => this.#running === undefined && deriveAhead(this.#state, this.#context.signer));
     });
   }
 

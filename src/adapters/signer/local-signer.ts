@@ -1,6 +1,7 @@
 /** The Signer in this process: derives keys on demand (derivation.ts), signs BOLT 3's transactions, never goes back (high-water.ts). */
 import { type Commitment, type CommitmentParams } from '../../bolt/03-transactions/commitment-tx.ts';
 import { type ChannelPublicKeys, derivePrivateKey, derivePublicKey, deriveRevocationPrivateKey } from '../../bolt/03-transactions/keys.ts';
+import { bounded } from '../../bolt/bounded.ts';
 import { crypto } from '../../bolt/crypto.ts';
 import type { NetworkName } from '../../bolt/networks.ts';
 import { fromHex, type Hex32, type Point, type Signature, toPoint, toSignature } from '../../bolt/primitives.ts';
@@ -138,15 +139,3 @@ export function createSigner(seed: Uint8Array, { network, onHighWater, highWater
 }
 
 const sign = (digest: Uint8Array, key: Uint8Array): Signature => toSignature(crypto().sign(digest, key));
-
-/** Remembers the answers for the keys used last, up to a bound. */
-function bounded<K, V>(limit: number, make: (key: K) => V): (key: K) => V {
-  const answers = new Map<K, V>();
-  return (key) => {
-    const answer = answers.get(key) ?? make(key);
-    answers.delete(key);
-    answers.set(key, answer);
-    if (answers.size > limit) answers.delete(answers.keys().next().value!);
-    return answer;
-  };
-}

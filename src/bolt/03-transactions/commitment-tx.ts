@@ -1,4 +1,5 @@
 /** BOLT 3, "Commitment Transaction Construction": spec and keys to an unsigned transaction, its HTLC transactions and its checks. */
+import { bounded } from '../bounded.ts';
 import { crypto } from '../crypto.ts';
 import { fromHex, type Hex, type Hex32, type Msat, msatToSat, type Point, type Sat, type Signature } from '../primitives.ts';
 import { ANCHOR_SAT, anchorsCost, commitmentFee, type CommitmentFormat, isTrimmed } from './fees.ts';
@@ -89,16 +90,24 @@ export function buildCommitment(params: CommitmentParams, spec: CommitmentSpec):
   };
 }
 
-/** BOLT 3, "Key Derivation": four derivations, shared by all outputs and HTLCs. */
+/** Commitments whose keys are remembered: each is built several times, by its signer, its checker and whoever spends it. */
+const REMEMBERED_KEYS = 1024;
+
+/** BOLT 3, "Key Derivation": four derivations, shared by all outputs and HTLCs; a commitment's keys are remembered for a while. */
 export function commitmentKeys({ owner, other }: CommitmentParams, per_commitment_point: Point): CommitmentKeys {
-  return {
-    revocationpubkey: deriveRevocationPublicKey(other.revocation_basepoint, per_commitment_point),
-    local_delayedpubkey: derivePublicKey(owner.delayed_payment_basepoint, per_commitment_point),
-    local_htlcpubkey: derivePublicKey(owner.htlc_basepoint, per_commitment_point),
-    remote_htlcpubkey: derivePublicKey(other.htlc_basepoint, per_commitment_point),
-    remotepubkey: other.payment_basepoint,
-  };
+  return keysOf([per_commitment_point, other.revocation_basepoint, owner.delayed_payment_basepoint, owner.htlc_basepoint, other.htlc_basepoint, other.payment_basepoint].join());
 }
+
+const keysOf = bounded(REMEMBERED_KEYS, (joined: string): CommitmentKeys => {
+  const [point, revocation, delayed, ownerHtlc, otherHtlc, remotepubkey] = joined.split(',') as [Point, Point, Point, Point, Point, Point];
+  return {
+    revocationpubkey: deriveRevocationPublicKey(revocation, point),
+    local_delayedpubkey: derivePublicKey(delayed, point),
+    local_htlcpubkey: derivePublicKey(ownerHtlc, point),
+    remote_htlcpubkey: derivePublicKey(otherHtlc, point),
+    remotepubkey,
+  };
+});
 
 function htlcOutputs({ format }: CommitmentParams, keys: CommitmentKeys, untrimmed: readonly CommitmentHtlc[]): readonly CommitmentOutput[] {
   return untrimmed.map((htlc) => {

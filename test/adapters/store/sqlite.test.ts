@@ -93,6 +93,9 @@ async function collect<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
   return all;
 }
 
+/** The write-ahead log is laid out in zeros. */
+const endOfFrames = (wal: Buffer): number => wal.findLastIndex((byte) => byte !== 0) + 1;
+
 /** The hashes of all events, read by position and again by stream, without a thread of its own; or why the log is refused. */
 function readHashes(file: string): readonly string[] | LogCorrupt {
   let storage: LogStorage | undefined;
@@ -196,14 +199,14 @@ describe('a database file', () => {
   it('with a torn write-ahead log is refused: the checkpoint beside it knows more', async () => {
     await fill('power loss');
     const wal = `${file}-wal`;
-    truncateSync(wal, readFileSync(wal).length - 5000);
+    truncateSync(wal, endOfFrames(readFileSync(wal)) - 5000);
     await expect(open()).rejects.toThrow('the log is cut short: a checkpoint was signed for more events');
   });
 
   it('with a flipped byte in the write-ahead log is refused', async () => {
     await fill('power loss');
     const wal = readFileSync(`${file}-wal`);
-    wal[wal.length - 6000]! ^= 1;
+    wal[endOfFrames(wal) - 6000]! ^= 1;
     writeFileSync(`${file}-wal`, wal);
     await expect(open()).rejects.toMatchObject({ code: 'log_corrupt' });
   });
