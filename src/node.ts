@@ -9,6 +9,7 @@ import type { ChannelContext } from './commands/channel-context.ts';
 import { Channels, isChannelStream } from './commands/channels.ts';
 import { createInvoices, type InvoiceRequest, type InvoiceResult } from './commands/create-invoice.ts';
 import { createDispatch } from './commands/dispatch.ts';
+import { createFeerates, DEFAULT_CEILING_PER_KW } from './commands/feerates.ts';
 import { createGossipInbox } from './commands/gossip-inbox.ts';
 import { startInvoiceTimeouts } from './commands/invoice-timeouts.ts';
 import { initializeNode } from './commands/node.ts';
@@ -161,6 +162,8 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   await initializeNode({ store, signer, alias: name, network, chain_hash: chain.chain_hash, version: VERSION, crypto_backend });
   const wallet = createWallet({ store, chain, ...parts.coins, entropy, birthday: parts.fromHeight });
 
+  const feerates = createFeerates({ chain, ceiling_per_kw: DEFAULT_CEILING_PER_KW, log: onLog });
+
   // ---- channels, rebuilt from the log
   const context: ChannelContext = {
     store,
@@ -168,7 +171,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     chain,
     policy,
     height: () => chainInbox.newest,
-    feerate: () => chainInbox.feerate,
+    feerate: () => feerates.current.normal,
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
     onTurn: (stream, state) => {
@@ -208,6 +211,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     signer,
     onEvent: (event) => wallet.onChainEvent(event),
     destinationScript: (purpose) => wallet.destinationScript(purpose),
+    feerates,
     log: onLog,
   });
   const peerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip), log: onLog });
@@ -240,7 +244,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       if (before !== undefined) return before.stream;
       const session = peerInbox.session(peer_id);
       if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
-      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: chainInbox.feerate, temporary_channel_id: command_id }, session);
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: feerates.current.normal, temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     },

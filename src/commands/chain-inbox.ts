@@ -6,6 +6,7 @@ import { isEstablished, type ChannelState, type EstablishedState } from '../doma
 import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
 import type { ChannelLoop } from './channel-loop.ts';
 import type { Channels } from './channels.ts';
+import type { FeerateSource } from './feerates.ts';
 
 export interface ChainInboxOptions {
   readonly chain: Chain;
@@ -14,6 +15,7 @@ export interface ChainInboxOptions {
   /** Called before the channels hear of a block: the wallet's coins come first. */
   readonly onEvent: (event: ChainEvent) => Promise<void>;
   readonly destinationScript: (purpose: string) => Promise<Hex>;
+  readonly feerates: FeerateSource;
   readonly log: (line: string) => void;
 }
 
@@ -31,7 +33,6 @@ export class ChainInbox {
   readonly #options: ChainInboxOptions;
   #height: BlockHeight;
   #newest: BlockHeight = 0;
-  #feerate = 253;
   #unfollow: (() => void) | undefined;
   #stopped = false;
   #tipAtStart: BlockHeight = 0;
@@ -54,16 +55,11 @@ export class ChainInbox {
     return this.#newest;
   }
 
-  /** sat per 1000 weight. */
-  get feerate(): number {
-    return this.#feerate;
-  }
-
   /** Follows the chain from a height on. Resolves when its tip of now is reached. */
   async start(fromHeight: BlockHeight): Promise<void> {
-    const { chain, channels } = this.#options;
+    const { chain, channels, feerates } = this.#options;
     const tip = await chain.tip();
-    this.#feerate = await chain.estimateFeerate(6);
+    await feerates.start();
     this.#tipAtStart = tip.height;
     for (const loop of channels.all()) if (isConfirmed(loop.state)) this.#unfound.add(loop);
     this.#unfollow = chain.follow(fromHeight, (event) => this.#takeSurely(event));
@@ -113,7 +109,8 @@ export class ChainInbox {
   }
 
   async #block(block: Block): Promise<void> {
-    this.#feerate = await this.#options.chain.estimateFeerate(6).catch(() => this.#feerate);
+    // Blocks of the past ask for nothing that today's feerates would answer.
+    if (block.height >= this.#tipAtStart) await this.#options.feerates.refresh();
     const spent = spends(block);
     await Promise.all(this.#options.channels.all().map((loop) => this.#tell(loop, block, spent)));
   }
@@ -130,7 +127,7 @@ export class ChainInbox {
       height: block.height,
       funding_spend: spending === undefined ? undefined : { ...spending, block_height: block.height },
       confirmed_sweeps: sweeps,
-      sweep: sweepIsDue(state, block.height) ? { destination_script: await this.#options.destinationScript(`sweep ${loop.stream}`), feerate_per_kw: this.#feerate } : undefined,
+      sweep: sweepIsDue(state, block.height) ? { destination_script: await this.#options.destinationScript(`sweep ${loop.stream}`), feerate_per_kw: this.#options.feerates.current.normal } : undefined,
     });
     loop.rebroadcast();
   }

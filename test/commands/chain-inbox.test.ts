@@ -3,6 +3,7 @@ import { beforeAll, expect, it } from 'vitest';
 import { createRegtestChain } from '../../src/adapters/chain/regtest.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import { ChainInbox } from '../../src/commands/chain-inbox.ts';
+import { createFeerates } from '../../src/commands/feerates.ts';
 import type { Channels } from '../../src/commands/channels.ts';
 import type { ChainEvent } from '../../src/domain/ports.ts';
 
@@ -17,6 +18,7 @@ function inboxOn(chain: ReturnType<typeof createRegtestChain>, onEvent: (event: 
     channels: { all: () => [] } as unknown as Channels,
     signer: { perCommitmentPoint: () => { throw new Error('nobody asks'); } },
     destinationScript: async () => '',
+    feerates: createFeerates({ chain, ceiling_per_kw: 250_000, log: (line) => log.push(line) }),
   });
   return { inbox, log };
 }
