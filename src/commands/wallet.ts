@@ -5,11 +5,12 @@ import { serialize, type UnsignedTx, txidOf, type Witness } from '../bolt/03-tra
 import { type BlockHeight, type Hex, type Hex32, sat, type Sat, toHex32 } from '../bolt/primitives.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { Block, Chain, ChainEvent } from '../domain/ports.ts';
+import { chooseContribution, type Contribution, contributionOf, type ContributionRequest, isTo } from '../domain/wallet/contribution.ts';
 import { type NewAddress, type WalletCommand, walletDecider } from '../domain/wallet/decide.ts';
 import { buildPayment, COIN_WEIGHT, expectedWeight, type Payment, type PaymentRequest } from '../domain/wallet/payment.ts';
 import { type PathOf, scanBlock } from '../domain/wallet/scan.ts';
 import {
-  balanceOf, type Branch, type Coin, isConfirmed, type OwnTransaction, spendableCoins, type WalletBalance, type WalletState,
+  balanceOf, type Branch, type Coin, contributionsTo, isConfirmed, outPointKey, type OwnTransaction, spendableCoins, type WalletBalance, type WalletState,
 } from '../domain/wallet/state.ts';
 import type { EventStore } from '../events/store.ts';
 import type { WalletEvent } from '../events/wallet.ts';
@@ -27,6 +28,8 @@ export interface WalletOptions {
     script(path: KeyPath): Hex;
     address(path: KeyPath): string;
     sign(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
+    /** The witnesses of a transaction's last inputs, one per coin. */
+    signLast(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
   };
   readonly selectCoins: <C extends { readonly value: bigint }>(request: {
     coins: readonly C[]; amount_sat: bigint; feerate_per_kw: number; base_weight: number; coin_weight: number;
@@ -34,6 +37,8 @@ export interface WalletOptions {
   readonly entropy: (length: number) => Uint8Array;
   /** The first block that can hold a coin of ours; 0 for a seed that may be old. */
   readonly birthday?: BlockHeight;
+  /** What payments leave in the wallet, for the fees of claims, in sat; 0 unless told. */
+  readonly reserve?: () => Sat;
 }
 
 export interface FundRequest extends PaymentRequest {
@@ -41,6 +46,8 @@ export interface FundRequest extends PaymentRequest {
   readonly purpose: string;
   /** Answers the live transaction of the same purpose, script and amount, if there is one: for a caller that may ask twice. */
   readonly reuse?: boolean;
+  /** The same one again is the same payment, however long ago. */
+  readonly command_id?: Hex32;
 }
 
 export interface FundedTransaction {
@@ -73,6 +80,16 @@ export interface Wallet {
   coins(): Promise<readonly Coin[]>;
   /** Pays a script: chooses coins, signs, keeps them back. Throws WalletRefusal `insufficient_funds` or `amount_below_dust`. */
   fund(request: FundRequest): Promise<FundedTransaction>;
+  /**
+   * Adds coins (and change) to a transaction that is not ours alone until it pays a feerate, and keeps them back. Asked again
+   * for the same purpose and transaction at no higher feerate it answers the same; at a higher one a dearer one that spends the same
+   * coins first (BIP 125). The reserve may be spent for this. Throws WalletRefusal `insufficient_funds`.
+   */
+  contribute(request: ContributionRequest): Promise<Contribution>;
+  /** Purposes with contributions that no block holds. */
+  contributions(): Promise<readonly { readonly purpose: string; readonly txid: Hex32 }[]>;
+  /** Gives all coins of a purpose back that no block has spent: its claim is lost, or given up. */
+  release(purpose: string, reason: string): Promise<void>;
   /** Gives a transaction's coins back. It must never have been broadcast. Throws WalletRefusal. */
   abandon(txid: Hex32, reason: string): Promise<void>;
   /** Transactions of ours that no block holds yet. */
@@ -93,10 +110,11 @@ type Intent =
   | { readonly type: 'IssueAddress'; readonly branch: Branch; readonly purpose: string }
   | { readonly type: 'ScanBlock'; readonly block: Block }
   | { readonly type: 'Pay'; readonly request: FundRequest; readonly height: BlockHeight }
+  | { readonly type: 'Contribute'; readonly request: ContributionRequest; readonly height: BlockHeight }
   | Extract<WalletCommand, { type: 'AbandonTransaction' | 'RollBack' }>;
 
 export function createWallet(options: WalletOptions): Wallet {
-  const { store, chain, keys, entropy, birthday = 0 } = options;
+  const { store, chain, keys, entropy, birthday = 0, reserve = () => sat(0) } = options;
   const pathOf = createWatch(keys.script);
   const family: StreamFamily<WalletState, WalletCommand, WalletEvent, Intent> = {
     decider: walletDecider,
@@ -110,6 +128,7 @@ export function createWallet(options: WalletOptions): Wallet {
       case 'IssueAddress': return { type: 'IssueAddress', ...nextAddress(current, intent.branch, intent.purpose) };
       case 'ScanBlock': return scanBlock(intent.block, current, pathOf(current));
       case 'Pay': return createTransaction(intent.request, intent.height, current);
+      case 'Contribute': return contribution(intent.request, intent.height, current);
       default: return intent;
     }
   }
@@ -129,14 +148,38 @@ export function createWallet(options: WalletOptions): Wallet {
       return { type: 'RefuseTransaction', code: 'insufficient_funds', detail: { amount_sat: request.amount_sat, confirmed_sat, pending_sat, feerate_per_kw: request.feerate_per_kw } };
     }
     const { tx, coins, fee_satoshis, has_change } = payment;
+    const { confirmed_sat, pending_sat } = balanceOf(current, height);
+    const left_sat = confirmed_sat + pending_sat - request.amount_sat - fee_satoshis;
+    if (left_sat < reserve()) return { type: 'RefuseTransaction', code: 'anchor_reserve', detail: { amount_sat: request.amount_sat, fee_satoshis, left_sat, reserve_sat: reserve() } };
     return {
       type: 'CreateTransaction', txid: txidOf(tx), purpose: request.purpose, transaction: serialize(tx, keys.sign(tx, coins)),
       fee_satoshis, inputs: coins, change: has_change ? change : undefined, height,
     };
   }
 
-  async function run(intent: Intent): Promise<WalletState> {
-    const command_id = toHex32(entropy(32));
+  /** The coins of the contribution that it replaces first; what it adds then has to be in a block (BIP 125, rule 2). */
+  function contribution(request: ContributionRequest, height: BlockHeight, current: WalletState): WalletCommand {
+    const { purpose, feerate_per_kw } = request;
+    const newest = contributionsTo(current, purpose).at(-1);
+    const before = newest && contributionOf(current, newest);
+    const kept = before === undefined ? [] : before.inputs.map((coin) => current.coins.get(outPointKey(coin))!);
+    const change = before?.change === undefined ? nextAddress(current, 'change', `change of ${purpose}`) : undefined;
+    const change_script = before?.change?.script_pubkey ?? change!.script_pubkey;
+    const { confirmed, pending } = spendableCoins(current, height);
+    const choose = (candidates: readonly Coin[]) => chooseContribution(kept, candidates, request, change_script, newest);
+    const built = choose(confirmed) ?? (newest === undefined ? choose([...confirmed, ...pending]) : undefined);
+    if (built === undefined) {
+      const { confirmed_sat, pending_sat } = balanceOf(current, height);
+      return { type: 'RefuseTransaction', code: 'insufficient_funds', detail: { purpose, confirmed_sat, pending_sat, feerate_per_kw } };
+    }
+    const { tx, coins, fee_satoshis, has_change } = built;
+    return {
+      type: 'ContributeCoins', txid: txidOf(tx), purpose, transaction: serialize(tx), fee_satoshis, feerate_per_kw,
+      inputs: coins, change: has_change ? change : undefined, replaces: newest?.txid, height,
+    };
+  }
+
+  async function run(intent: Intent, command_id = toHex32(entropy(32))): Promise<WalletState> {
     const outcome = await executor.execute(STREAM, intent, { command_id, correlation_id: command_id });
     if ('refused' in outcome) throw new WalletRefusal(outcome.refused);
     return state();
@@ -153,7 +196,20 @@ export function createWallet(options: WalletOptions): Wallet {
     const before = request.reuse ? findPaid(await state(), request) : undefined;
     if (before !== undefined) return before;
     const { height } = await chain.tip();
-    return findPaid(await run({ type: 'Pay', request, height }), request)!;
+    const paid = findPaid(await run({ type: 'Pay', request, height }, request.command_id), request);
+    if (paid !== undefined) return paid;
+    throw new WalletRefusal({ code: 'paid_long_ago', answer: 'to_caller', detail: { purpose: request.purpose } });
+  });
+
+  const contribute = (request: ContributionRequest) => oneByOne(async (): Promise<Contribution> => {
+    const before = newestContribution(await state(), request);
+    if (before !== undefined && before.feerate_per_kw >= request.feerate_per_kw) return before;
+    const { height } = await chain.tip();
+    return newestContribution(await run({ type: 'Contribute', request, height }), request)!;
+  });
+
+  const release = (purpose: string, reason: string) => oneByOne(async (): Promise<void> => {
+    for (const { txid } of contributionsTo(await state(), purpose)) await run({ type: 'AbandonTransaction', txid, reason });
   });
 
   return {
@@ -165,12 +221,15 @@ export function createWallet(options: WalletOptions): Wallet {
     balance: async () => balanceOf(await state(), (await chain.tip()).height),
     coins: async () => [...(await state()).coins.values()].filter(({ spent }) => spent === undefined),
     fund,
+    contribute,
+    release,
+    contributions: async () => contributionsTo(await state()).map(({ purpose, txid }) => ({ purpose, txid })),
     async abandon(txid, reason) {
       await run({ type: 'AbandonTransaction', txid, reason });
     },
     async unconfirmed() {
       const current = await state();
-      return [...current.transactions.values()].filter((tx) => !isConfirmed(current, tx));
+      return [...current.transactions.values()].filter((tx) => tx.contributed === undefined && !isConfirmed(current, tx));
     },
     async onChainEvent(event) {
       await run(event.type === 'block_connected' ? { type: 'ScanBlock', block: event.block } : { type: 'RollBack', to_height: event.tip.height });
@@ -207,6 +266,12 @@ function findPaid({ transactions }: WalletState, { purpose, script_pubkey, amoun
     if (output_index >= 0) return { txid, output_index, transaction, fee_satoshis };
   }
   return undefined;
+}
+
+/** The newest live contribution of a purpose, if it is to the transaction asked about. */
+function newestContribution(state: WalletState, { purpose, tx }: ContributionRequest): Contribution | undefined {
+  const newest = contributionsTo(state, purpose).at(-1);
+  return newest !== undefined && isTo(newest, tx) ? contributionOf(state, newest) : undefined;
 }
 
 /** Knows the scripts of all issued addresses and of the next ones, and where their keys are. */

@@ -28,6 +28,19 @@ export const walletEvents = [
     fee_satoshis: sat,
     inputs: z.array(coin),
   }),
+  /**
+   * Coins of ours pay for a transaction that is not ours alone; they are spoken for. `transaction` is without any witness,
+   * `fee_satoshis` what all of it pays, sat. `replaces`: an earlier one of the same purpose; either may confirm.
+   */
+  fact('CoinsContributed', {
+    txid: hex32,
+    purpose: text,
+    transaction: hex,
+    fee_satoshis: sat,
+    feerate_per_kw: u32,
+    inputs: z.array(coin),
+    replaces: hex32.optional(),
+  }),
   /** A transaction that will never be sent gives its coins back. */
   fact('TransactionAbandoned', { txid: hex32, reason: text }),
   fact('CoinSpent', { ...coin.shape, spending_txid: hex32, block_height: u32 }),

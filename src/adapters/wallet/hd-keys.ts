@@ -20,6 +20,8 @@ export interface HdKeys {
   address(path: KeyPath): string;
   /** The witnesses of a transaction whose inputs are P2WPKH coins of these keys; SIGHASH_ALL, BIP 143. */
   sign(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
+  /** The witnesses of the last inputs of a transaction, one per coin; the inputs before them are another's. */
+  signLast(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
 }
 
 const BRANCH = { receive: 0, change: 1 } as const;
@@ -40,18 +42,25 @@ export function createHdKeys(seed: Uint8Array, network: NetworkName): HdKeys {
   };
   const script = (path: KeyPath) => p2wpkh(pubkey(path));
 
+  function signLast(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[] {
+    const first = tx.inputs.length - coins.length;
+    if (first < 0) throw new RangeError(`the transaction has ${tx.inputs.length} inputs, got ${coins.length} coins`);
+    const sighash = witnessSighasher(tx);
+    return coins.map((coin, i) => {
+      const key = pubkey(coin);
+      const signature = crypto().sign(sighash(first + i, p2wpkhScriptCode(key), coin.value), childPrivateKey(branches[coin.branch], coin.index));
+      return [derSignature(toSignature(signature)), key];
+    });
+  }
+
   return {
     script,
     address: (path) => encodeAddress(script(path), network),
     sign(tx, coins) {
       if (coins.length !== tx.inputs.length) throw new RangeError(`the transaction has ${tx.inputs.length} inputs, got ${coins.length} coins`);
-      const sighash = witnessSighasher(tx);
-      return coins.map((coin, i) => {
-        const key = pubkey(coin);
-        const signature = crypto().sign(sighash(i, p2wpkhScriptCode(key), coin.value), childPrivateKey(branches[coin.branch], coin.index));
-        return [derSignature(toSignature(signature)), key];
-      });
+      return signLast(tx, coins);
     },
+    signLast,
   };
 }
 

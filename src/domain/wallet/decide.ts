@@ -3,7 +3,7 @@ import type { BlockHeight, Hex, Hex32, Sat } from '../../bolt/primitives.ts';
 import type { WalletEvent } from '../../events/wallet.ts';
 import { accept, type Decider, type Decision, evolveAll, never, refuse } from '../decider.ts';
 import { evolve, initial } from './evolve.ts';
-import { type Branch, type Coin, isConfirmed, isMature, type OutPoint, type OutPointKey, outPointKey, reservedCoins, type WalletState } from './state.ts';
+import { type Branch, type Coin, contributionsTo, isConfirmed, isMature, type OutPoint, type OutPointKey, outPointKey, reservedCoins, type WalletState } from './state.ts';
 
 /** An address: its place, and the script that our keys have there. */
 export interface NewAddress {
@@ -38,6 +38,21 @@ export interface CreateTransaction {
   readonly height: BlockHeight;
 }
 
+/** Coins of ours for a transaction that is not ours alone. `replaces`: the newest one of the same purpose. */
+export interface ContributeCoins {
+  readonly type: 'ContributeCoins';
+  readonly txid: Hex32;
+  readonly purpose: string;
+  /** Without witnesses. */
+  readonly transaction: Hex;
+  readonly fee_satoshis: Sat;
+  readonly feerate_per_kw: number;
+  readonly inputs: readonly OutPoint[];
+  readonly change: NewAddress | undefined;
+  readonly replaces: Hex32 | undefined;
+  readonly height: BlockHeight;
+}
+
 export interface AbandonTransaction {
   readonly type: 'AbandonTransaction';
   readonly txid: Hex32;
@@ -53,11 +68,11 @@ export interface RollBack {
 /** No transaction could be made of what was asked. Refused here, so that callers hear it as any other refusal. */
 export interface RefuseTransaction {
   readonly type: 'RefuseTransaction';
-  readonly code: 'insufficient_funds' | 'amount_below_dust';
+  readonly code: 'insufficient_funds' | 'amount_below_dust' | 'anchor_reserve';
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-export type WalletCommand = IssueAddress | ReceiveBlock | CreateTransaction | AbandonTransaction | RollBack | RefuseTransaction;
+export type WalletCommand = IssueAddress | ReceiveBlock | CreateTransaction | ContributeCoins | AbandonTransaction | RollBack | RefuseTransaction;
 
 type Decided = Decision<WalletEvent>;
 
@@ -66,6 +81,7 @@ export function decide(command: WalletCommand, state: WalletState): Decided {
     case 'IssueAddress': return issueAddress(command, state);
     case 'ReceiveBlock': return receiveBlock(command, state);
     case 'CreateTransaction': return createTransaction(command, state);
+    case 'ContributeCoins': return contributeCoins(command, state);
     case 'AbandonTransaction': return abandonTransaction(command, state);
     case 'RollBack': return rollBack(command, state);
     case 'RefuseTransaction': return refuse(command.code, command.detail);
@@ -84,16 +100,42 @@ function issueAddress({ branch, index, script_pubkey, purpose }: NewAddress, sta
 function createTransaction(command: CreateTransaction, state: WalletState): Decided {
   const { txid, purpose, transaction, fee_satoshis, change, height } = command;
   if (state.transactions.has(txid)) return accept();
-  const inputs = command.inputs.map(({ txid, output_index }) => ({ txid, output_index }));
-  const reserved = reservedCoins(state);
-  for (const input of inputs) {
-    const complaint = whyNotSpendable(outPointKey(input), state, reserved, height);
-    if (complaint !== undefined) return refuse('coin_unavailable', { ...input, why: complaint });
-  }
-  const created: WalletEvent = { type: 'TransactionCreated', txid, purpose, transaction, fee_satoshis, inputs };
-  if (change === undefined) return accept<WalletEvent>(created);
-  const issued = issueAddress(change, state);
+  const inputs = command.inputs.map(outPointOf);
+  const complaint = firstComplaint(inputs, state, reservedCoins(state), height);
+  if (complaint !== undefined) return refuse('coin_unavailable', { ...complaint });
+  return withAddress(change, state, { type: 'TransactionCreated', txid, purpose, transaction, fee_satoshis, inputs });
+}
+
+/** What replaces an earlier one of its purpose may spend the same coins; the feerate never falls. */
+function contributeCoins(command: ContributeCoins, state: WalletState): Decided {
+  const { txid, purpose, transaction, fee_satoshis, feerate_per_kw, change, replaces, height } = command;
+  if (state.transactions.has(txid)) return accept();
+  const inputs = command.inputs.map(outPointOf);
+  const earlier = contributionsTo(state, purpose);
+  const newest = earlier.at(-1);
+  if (newest?.txid !== replaces) return refuse('not_the_newest', { expected: newest?.txid, got: replaces });
+  if (newest !== undefined && fee_satoshis <= newest.fee_satoshis) return refuse('fee_not_raised', { before: newest.fee_satoshis, fee_satoshis });
+  const reserved = new Set(reservedCoins(state));
+  for (const key of earlier.flatMap((contribution) => contribution.inputs)) reserved.delete(key);
+  const complaint = firstComplaint(inputs, state, reserved, height);
+  if (complaint !== undefined) return refuse('coin_unavailable', { ...complaint });
+  return withAddress(change, state, { type: 'CoinsContributed', txid, purpose, transaction, fee_satoshis, feerate_per_kw, inputs, replaces });
+}
+
+const outPointOf = ({ txid, output_index }: OutPoint): OutPoint => ({ txid, output_index });
+
+function withAddress(address: NewAddress | undefined, state: WalletState, created: WalletEvent): Decided {
+  if (address === undefined) return accept(created);
+  const issued = issueAddress(address, state);
   return 'refused' in issued ? issued : accept<WalletEvent>(...issued.accepted, created);
+}
+
+function firstComplaint(inputs: readonly OutPoint[], state: WalletState, reserved: ReadonlySet<OutPointKey>, height: BlockHeight): (OutPoint & { readonly why: string }) | undefined {
+  for (const input of inputs) {
+    const why = whyNotSpendable(outPointKey(input), state, reserved, height);
+    if (why !== undefined) return { ...input, why };
+  }
+  return undefined;
 }
 
 function whyNotSpendable(key: OutPointKey, state: WalletState, reserved: ReadonlySet<OutPointKey>, height: BlockHeight): string | undefined {

@@ -17,6 +17,7 @@ export function evolve(state: WalletState, event: WalletEvent): WalletState {
     case 'CoinReceived': return withCoin(state, { ...coinOf(event), spent: state.coins.get(outPointKey(event))?.spent });
     case 'CoinSpent': return coinSpent(state, event);
     case 'TransactionCreated': return transactionCreated(state, event);
+    case 'CoinsContributed': return coinsContributed(state, event);
     case 'TransactionAbandoned': return transactionAbandoned(state, event.txid);
     case 'WalletRolledBack': return rolledBack(state, event.to_height);
     default: return never(event);
@@ -52,6 +53,12 @@ function transactionCreated(state: WalletState, { txid, purpose, transaction, fe
   };
 }
 
+/** Its change is no coin before a block has it: a dearer transaction may take its place at any time. */
+function coinsContributed(state: WalletState, { txid, purpose, transaction, fee_satoshis, feerate_per_kw, inputs }: Fact<'CoinsContributed'>): WalletState {
+  const contributed = { txid, purpose, transaction, fee_satoshis, inputs: inputs.map(outPointKey), contributed: { feerate_per_kw } };
+  return { ...state, transactions: new Map(state.transactions).set(txid, contributed) };
+}
+
 /** What a transaction of ours pays back to us, until a block holds it. */
 function changeOf(state: WalletState, txid: Hex32, transaction: Hex): readonly (readonly [OutPointKey, Coin])[] {
   return parseTx(transaction).outputs.flatMap(({ value, script_pubkey }, output_index) => {
@@ -75,7 +82,8 @@ function rolledBack(state: WalletState, to_height: BlockHeight): WalletState {
   const coins = [...state.coins].flatMap(([key, coin]) => {
     const spent = coin.spent !== undefined && coin.spent.block_height > to_height ? undefined : coin.spent;
     if (coin.block_height === undefined || coin.block_height <= to_height) return [[key, { ...coin, spent }] as const];
-    return state.transactions.has(coin.txid) ? [[key, { ...coin, spent, block_height: undefined }] as const] : [];
+    const made = state.transactions.get(coin.txid);
+    return made !== undefined && made.contributed === undefined ? [[key, { ...coin, spent, block_height: undefined }] as const] : [];
   });
   return { ...state, coins: new Map(coins), scanned: state.scanned.filter(({ block_height }) => block_height <= to_height) };
 }

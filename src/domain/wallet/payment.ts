@@ -23,7 +23,7 @@ export interface Payment {
 /** A witness of P2WPKH at its largest: a signature of 72 bytes with its sighash byte, and the key. */
 const WITNESS: Witness = ['00'.repeat(72), '00'.repeat(33)];
 /** BIP 125: may be replaced by one that pays more. */
-const REPLACEABLE = 0xfffffffd;
+export const REPLACEABLE = 0xfffffffd;
 /** What a P2WPKH coin adds to a transaction, in weight units. */
 export const COIN_WEIGHT = 272;
 
@@ -42,7 +42,7 @@ export function buildPayment(chosen: readonly Coin[], { script_pubkey, amount_sa
 }
 
 /** Change below this costs more than it is worth, or is not relayed. In sat. */
-function smallestChange(change_script: Hex, feerate_per_kw: number): bigint {
+export function smallestChange(change_script: Hex, feerate_per_kw: number): bigint {
   const dust = dustLimitOf(change_script) ?? 0n;
   const spending = feeOf(feerate_per_kw, COIN_WEIGHT);
   return spending > dust ? spending : dust;

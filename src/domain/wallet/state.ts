@@ -37,7 +37,10 @@ export interface OwnTransaction {
   /** Raw and signed. */
   readonly transaction: Hex;
   readonly fee_satoshis: Sat;
+  /** Coins of ours that it spends. */
   readonly inputs: readonly OutPointKey[];
+  /** Not ours alone: our coins pay for it, and a dearer one of the same purpose may take its place. It has no witness here. */
+  readonly contributed?: { readonly feerate_per_kw: number };
 }
 
 export interface ScannedBlock {
@@ -96,6 +99,10 @@ export function spendableCoins(state: WalletState, height: BlockHeight): { reado
   const free = [...state.coins].filter(([key, coin]) => coin.spent === undefined && !reserved.has(key) && isMature(coin, height)).map(([, coin]) => coin);
   return { confirmed: free.filter((coin) => coin.block_height !== undefined), pending: free.filter((coin) => coin.block_height === undefined) };
 }
+
+/** The live contributions to one purpose that no block holds, oldest first. */
+export const contributionsTo = (state: WalletState, purpose?: string): readonly OwnTransaction[] =>
+  [...state.transactions.values()].filter((tx) => tx.contributed !== undefined && (purpose === undefined || tx.purpose === purpose) && !isConfirmed(state, tx));
 
 /** Coins that a live transaction of ours spends. */
 export const reservedCoins = (state: WalletState): ReadonlySet<OutPointKey> => new Set([...state.transactions.values()].flatMap(({ inputs }) => inputs));
