@@ -2,7 +2,7 @@
 import { dustLimitOf } from '../bolt/03-transactions/shutdown-script.ts';
 import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
 import { serialize, type UnsignedTx, txidOf, type Witness } from '../bolt/03-transactions/tx.ts';
-import { type BlockHeight, type Hex, type Hex32, sat, type Sat, toHex32 } from '../bolt/primitives.ts';
+import { type BlockHeight, type Hex, type Hex32, type Point, sat, type Sat, type Signature, toHex32 } from '../bolt/primitives.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { Block, Chain, ChainEvent } from '../domain/ports.ts';
 import { chooseContribution, type Contribution, contributionOf, type ContributionRequest, isTo } from '../domain/wallet/contribution.ts';
@@ -28,8 +28,7 @@ export interface WalletOptions {
     script(path: KeyPath): Hex;
     address(path: KeyPath): string;
     sign(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
-    /** The witnesses of a transaction's last inputs, one per coin. */
-    signLast(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
+    signDigest(path: KeyPath, sighash: Uint8Array): { readonly signature: Signature; readonly pubkey: Point };
   };
   readonly selectCoins: <C extends { readonly value: bigint }>(request: {
     coins: readonly C[]; amount_sat: bigint; feerate_per_kw: number; base_weight: number; coin_weight: number;
@@ -83,9 +82,11 @@ export interface Wallet {
   /**
    * Adds coins (and change) to a transaction that is not ours alone until it pays a feerate, and keeps them back. Asked again
    * for the same purpose and transaction at no higher feerate it answers the same; at a higher one a dearer one that spends the same
-   * coins first (BIP 125). The reserve may be spent for this. Throws WalletRefusal `insufficient_funds`.
+   * coins first (BIP 125). The reserve may be spent for this. Throws WalletRefusal `insufficient_funds` or `not_worth_its_fee`.
    */
   contribute(request: ContributionRequest): Promise<Contribution>;
+  /** Signs an input that spends a coin of ours, SIGHASH_ALL. Throws on a script that is not ours. */
+  signCoin(script_pubkey: Hex, sighash: Uint8Array): { readonly signature: Signature; readonly pubkey: Point };
   /** Purposes with contributions that no block holds. */
   contributions(): Promise<readonly { readonly purpose: string; readonly txid: Hex32 }[]>;
   /** Gives all coins of a purpose back that no block has spent: its claim is lost, or given up. */
@@ -115,7 +116,8 @@ type Intent =
 
 export function createWallet(options: WalletOptions): Wallet {
   const { store, chain, keys, entropy, birthday = 0, reserve = () => sat(0) } = options;
-  const pathOf = createWatch(keys.script);
+  const watch = createWatch(keys.script);
+  const pathOf = watch.pathOf;
   const family: StreamFamily<WalletState, WalletCommand, WalletEvent, Intent> = {
     decider: walletDecider,
     gather: (intent, state) => ({ command: commandFor(intent, state) }),
@@ -173,6 +175,8 @@ export function createWallet(options: WalletOptions): Wallet {
       return { type: 'RefuseTransaction', code: 'insufficient_funds', detail: { purpose, confirmed_sat, pending_sat, feerate_per_kw } };
     }
     const { tx, coins, fee_satoshis, has_change } = built;
+    const { max_fee_satoshis } = request;
+    if (max_fee_satoshis !== undefined && fee_satoshis > max_fee_satoshis) return { type: 'RefuseTransaction', code: 'not_worth_its_fee', detail: { purpose, fee_satoshis, max_fee_satoshis } };
     return {
       type: 'ContributeCoins', txid: txidOf(tx), purpose, transaction: serialize(tx), fee_satoshis, feerate_per_kw,
       inputs: coins, change: has_change ? change : undefined, replaces: newest?.txid, height,
@@ -223,6 +227,11 @@ export function createWallet(options: WalletOptions): Wallet {
     fund,
     contribute,
     release,
+    signCoin(script_pubkey, sighash) {
+      const path = watch.find(script_pubkey);
+      if (path === undefined) throw new Error(`no key of the wallet is behind the script ${script_pubkey}`);
+      return keys.signDigest(path, sighash);
+    },
     contributions: async () => contributionsTo(await state()).map(({ purpose, txid }) => ({ purpose, txid })),
     async abandon(txid, reason) {
       await run({ type: 'AbandonTransaction', txid, reason });
@@ -236,7 +245,9 @@ export function createWallet(options: WalletOptions): Wallet {
     },
     async resumeHeight() {
       const { height } = await chain.tip();
-      const { scanned } = await run({ type: 'RollBack', to_height: height });
+      const current = await run({ type: 'RollBack', to_height: height });
+      pathOf(current);
+      const { scanned } = current;
       const newest = scanned.at(-1);
       if (newest === undefined) return birthday;
       return (scanned.findLast(({ block_height }) => block_height <= newest.block_height - RESUME_DEPTH) ?? scanned[0]!).block_height;
@@ -275,18 +286,20 @@ function newestContribution(state: WalletState, { purpose, tx }: ContributionReq
 }
 
 /** Knows the scripts of all issued addresses and of the next ones, and where their keys are. */
-function createWatch(script: (path: KeyPath) => Hex): (state: WalletState) => PathOf {
+function createWatch(script: (path: KeyPath) => Hex): { readonly pathOf: (state: WalletState) => PathOf; readonly find: PathOf } {
   const paths = new Map<Hex, KeyPath>();
   const watched: Record<Branch, number> = { receive: 0, change: 0 };
-  return ({ next }) => {
+  const find: PathOf = (script_pubkey) => paths.get(script_pubkey);
+  const pathOf = ({ next }: WalletState): PathOf => {
     for (const branch of ['receive', 'change'] as const) {
       for (; watched[branch] < next[branch] + GAP; watched[branch]++) {
         const path = { branch, index: watched[branch] };
         paths.set(script(path), path);
       }
     }
-    return (script_pubkey) => paths.get(script_pubkey);
+    return find;
   };
+  return { pathOf, find };
 }
 
 /** Runs jobs one after the other, in the order of the calls. */

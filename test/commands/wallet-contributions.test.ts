@@ -6,7 +6,7 @@ import { selectCoins } from '../../src/adapters/wallet/coin-selection.ts';
 import { createHdKeys } from '../../src/adapters/wallet/hd-keys.ts';
 import { p2wsh } from '../../src/bolt/03-transactions/scripts.ts';
 import { parseTx } from '../../src/bolt/03-transactions/tx-parse.ts';
-import { serialize, type UnsignedTx, weightOf } from '../../src/bolt/03-transactions/tx.ts';
+import { derSignature, serialize, type UnsignedTx, weightOf, witnessSighasher } from '../../src/bolt/03-transactions/tx.ts';
 import { crypto } from '../../src/bolt/crypto.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import { type Hex, type Hex32, sat } from '../../src/bolt/primitives.ts';
@@ -67,7 +67,12 @@ function signed({ tx }: ContributionRequest, { inputs, change }: Contribution): 
     inputs: [...tx.inputs, ...inputs.map(({ txid, output_index }) => ({ txid, index: output_index, sequence: 0xfffffffd }))],
     outputs: change === undefined ? tx.outputs : [...tx.outputs, change],
   };
-  return serialize(whole, [...tx.inputs.map(() => [ANYONE]), ...keys.signLast(whole, inputs)]);
+  const sighash = witnessSighasher(whole);
+  const witnesses = inputs.map(({ script_pubkey, value }, i) => {
+    const { signature, pubkey } = wallet.signCoin(script_pubkey, sighash(tx.inputs.length + i, `76a9${script_pubkey.slice(2)}88ac`, value));
+    return [derSignature(signature), pubkey];
+  });
+  return serialize(whole, [...tx.inputs.map(() => [ANYONE]), ...witnesses]);
 }
 
 const feerateOf = (raw: Hex, fee: bigint): number => (Number(fee) * 1000) / weightOf(parseTx(raw), parseTx(raw).witnesses);
@@ -123,6 +128,12 @@ describe('a contribution', () => {
   it('nobody can make is refused with the figures', async () => {
     await receive(500n);
     await expect(wallet.contribute(await claim(2000))).rejects.toThrow(/insufficient_funds: .*confirmed_sat 500, pending_sat 0, feerate_per_kw 2000/);
+  });
+
+  it('that costs more than it is worth is refused with both figures', async () => {
+    await receive(50_000n);
+    await expect(wallet.contribute({ ...(await claim(2000)), max_fee_satoshis: sat(700) })).rejects.toThrow(/not_worth_its_fee: .*fee_satoshis \d+, max_fee_satoshis 700/);
+    expect(await wallet.contributions()).toEqual([]);
   });
 
   it('lifts a parent along with itself', async () => {

@@ -7,7 +7,7 @@ import { derSignature, type UnsignedTx, type Witness, witnessSighasher } from '.
 import { encodeAddress } from '../../bolt/address.ts';
 import { crypto } from '../../bolt/crypto.ts';
 import { NETWORKS, type NetworkName } from '../../bolt/networks.ts';
-import { concatBytes, type Hex, type Point, type Sat, toPoint, toSignature } from '../../bolt/primitives.ts';
+import { concatBytes, type Hex, type Point, type Sat, type Signature, toPoint, toSignature } from '../../bolt/primitives.ts';
 
 export interface KeyPath {
   readonly branch: 'receive' | 'change';
@@ -20,8 +20,8 @@ export interface HdKeys {
   address(path: KeyPath): string;
   /** The witnesses of a transaction whose inputs are P2WPKH coins of these keys; SIGHASH_ALL, BIP 143. */
   sign(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
-  /** The witnesses of the last inputs of a transaction, one per coin; the inputs before them are another's. */
-  signLast(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[];
+  /** The signature of one input in a transaction that is not the wallet's alone, and the key that goes with it. */
+  signDigest(path: KeyPath, sighash: Uint8Array): { readonly signature: Signature; readonly pubkey: Point };
 }
 
 const BRANCH = { receive: 0, change: 1 } as const;
@@ -42,25 +42,21 @@ export function createHdKeys(seed: Uint8Array, network: NetworkName): HdKeys {
   };
   const script = (path: KeyPath) => p2wpkh(pubkey(path));
 
-  function signLast(tx: UnsignedTx, coins: readonly (KeyPath & { readonly value: Sat })[]): readonly Witness[] {
-    const first = tx.inputs.length - coins.length;
-    if (first < 0) throw new RangeError(`the transaction has ${tx.inputs.length} inputs, got ${coins.length} coins`);
-    const sighash = witnessSighasher(tx);
-    return coins.map((coin, i) => {
-      const key = pubkey(coin);
-      const signature = crypto().sign(sighash(first + i, p2wpkhScriptCode(key), coin.value), childPrivateKey(branches[coin.branch], coin.index));
-      return [derSignature(toSignature(signature)), key];
-    });
-  }
+  const signDigest = (path: KeyPath, sighash: Uint8Array) =>
+    ({ signature: toSignature(crypto().sign(sighash, childPrivateKey(branches[path.branch], path.index))), pubkey: pubkey(path) });
 
   return {
     script,
     address: (path) => encodeAddress(script(path), network),
     sign(tx, coins) {
       if (coins.length !== tx.inputs.length) throw new RangeError(`the transaction has ${tx.inputs.length} inputs, got ${coins.length} coins`);
-      return signLast(tx, coins);
+      const sighash = witnessSighasher(tx);
+      return coins.map((coin, i) => {
+        const { signature, pubkey: key } = signDigest(coin, sighash(i, p2wpkhScriptCode(pubkey(coin)), coin.value));
+        return [derSignature(signature), key];
+      });
     },
-    signLast,
+    signDigest,
   };
 }
 

@@ -4,7 +4,7 @@ import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { type TxOutput, type UnsignedTx } from '../../bolt/03-transactions/tx.ts';
 import type { Hex, Hex32, Sat } from '../../bolt/primitives.ts';
 import { COIN_WEIGHT, REPLACEABLE, smallestChange } from './payment.ts';
-import { type Branch, type Coin, type OutPoint, outPointKey, type OwnTransaction, type WalletState } from './state.ts';
+import { type Coin, type OutPoint, outPointKey, type OwnTransaction, type WalletState } from './state.ts';
 
 export interface ContributionRequest {
   /** What it is for: asked for again it is the same one, or a dearer one in its place. Said in the log. */
@@ -19,13 +19,14 @@ export interface ContributionRequest {
   readonly parent?: { readonly weight: number; readonly fee_satoshis: Sat };
   /** For the transaction, and for it with its parent, sat per 1000 weight. */
   readonly feerate_per_kw: number;
+  /** More than this is not worth paying, sat. */
+  readonly max_fee_satoshis?: Sat;
 }
 
-/** A coin of ours in a claim, with the place of its key. */
+/** A coin of ours in a claim; its script says which key signs. */
 export interface ContributedCoin extends OutPoint {
   readonly value: Sat;
-  readonly branch: Branch;
-  readonly index: number;
+  readonly script_pubkey: Hex;
 }
 
 export interface Contribution {
@@ -50,6 +51,8 @@ const INCREMENTAL_FEERATE_PER_KW = 250;
 /** A P2WPKH output, in weight units. */
 const CHANGE_WEIGHT = 124;
 const SEGWIT_MARKER_WEIGHT = 2;
+/** More coins are not gathered for one transaction. */
+const MAX_COINS = 50;
 
 /** What a replacement has to outbid. */
 export type Outbid = Pick<OwnTransaction, 'fee_satoshis'>;
@@ -63,14 +66,13 @@ export function chooseContribution(
 ): BuiltContribution | undefined {
   const chosen = [...kept];
   const left = candidates.toSorted((a, b) => Number(a.value - b.value));
-  for (;;) {
-    const built = buildContribution(chosen, request, change_script, outbid);
-    if (built !== undefined) return built;
+  const built = () => (chosen.length === 0 ? undefined : buildContribution(chosen, request, change_script, outbid));
+  for (; built() === undefined; chosen.push(left.pop()!)) {
     const enough = left.findIndex((coin) => buildContribution([...chosen, coin], request, change_script, outbid) !== undefined);
-    const next = left.splice(enough, 1)[0];
-    if (next === undefined) return undefined;
-    chosen.push(next);
+    if (enough >= 0) left.push(...left.splice(enough, 1));
+    if (left.length === 0 || chosen.length === MAX_COINS) return undefined;
   }
+  return built();
 }
 
 /** Change where it is worth its place, and always where the transaction would have no output else. */
@@ -105,7 +107,7 @@ export function contributionOf(state: WalletState, { txid, transaction, inputs, 
   const coins = inputs.map((key) => state.coins.get(key));
   if (contributed === undefined || coins.includes(undefined)) return undefined;
   const change = parseTx(transaction).outputs.findLast(({ script_pubkey }) => state.scripts.get(script_pubkey)?.branch === 'change');
-  const spent = (coins as readonly Coin[]).map((coin) => ({ txid: coin.txid, output_index: coin.output_index, value: coin.value, branch: coin.branch, index: coin.index }));
+  const spent = (coins as readonly Coin[]).map((coin) => ({ txid: coin.txid, output_index: coin.output_index, value: coin.value, script_pubkey: coin.script_pubkey }));
   return { txid, inputs: spent, change, fee_satoshis, feerate_per_kw: contributed.feerate_per_kw };
 }
 

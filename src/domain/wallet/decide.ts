@@ -68,7 +68,7 @@ export interface RollBack {
 /** No transaction could be made of what was asked. Refused here, so that callers hear it as any other refusal. */
 export interface RefuseTransaction {
   readonly type: 'RefuseTransaction';
-  readonly code: 'insufficient_funds' | 'amount_below_dust' | 'anchor_reserve';
+  readonly code: 'insufficient_funds' | 'amount_below_dust' | 'anchor_reserve' | 'not_worth_its_fee';
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
