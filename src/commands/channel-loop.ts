@@ -219,9 +219,11 @@ export class ChannelLoop implements ChannelPort {
     if (!this.#reestablished && !mayComeFirst(message)) {
       return this.#answer({ code: 'channel_reestablish_expected', answer: 'disconnect', detail: { got: message.type } }, turn.state);
     }
+    const reestablishes = message.type === 'channel_reestablish';
+    // Once on a connection: each one more would be one more fact in our log, and have us say everything again.
+    if (reestablishes && this.#reestablished) return this.#answer({ code: 'channel_reestablish_repeated', answer: 'warning', detail: { phase: turn.state.phase } }, turn.state);
     const gathered = gatherMessage(message, turn.state, this.#context);
     if (gathered === undefined) return;
-    const reestablishes = message.type === 'channel_reestablish';
     const refused = this.#decide(gathered, turn, this.#ownCause(turn), { line: this.#line(reestablishes) });
     if (refused !== undefined) return this.#answer(refused, turn.state);
     if (reestablishes) this.#reestablished = true;
@@ -281,8 +283,7 @@ export class ChannelLoop implements ChannelPort {
     this.#session = session;
     this.#reestablished = fresh;
     if (fresh) return;
-    const opening = openingWords(turn.state, this.#context);
-    if (opening !== undefined) turn.say(opening, this.#ownCause(turn), this.#line());
+    for (const words of openingWords(turn.state, this.#context)) turn.say(words, this.#ownCause(turn), this.#line());
   }
 
   /** The connection as it stands now. `passing`: channel_reestablish is just being taken. */

@@ -142,12 +142,14 @@ function signedSweepOf(state: ResolvingState, sweep: Sweep, { signer }: ChannelC
 }
 
 /** What we say first of a channel on a new connection: where we stand, or that it is failed and why. */
-export function openingWords(state: ChannelState, context: ChannelContext): Message | undefined {
-  if (!isEstablished(state) || state.phase === 'closed' || (state.phase === 'opening' && state.step === 'funding_created')) return undefined;
-  const failure = state.phase === 'resolving' ? state.failure : undefined;
-  // After a loss of data the peer is asked to close, by the numbers that show our loss; otherwise a failed channel has only its error left.
-  if (failure === undefined || failure.code === 'data_loss') return state.phase === 'resolving' && failure === undefined ? undefined : reestablishMessage(state, context);
-  return { type: 'error', channel_id: state.funding.channel_id, data: toData(`${failure.code}: ${failure.reason}`), tlvs: {} };
+export function openingWords(state: ChannelState, context: ChannelContext): readonly Message[] {
+  if (!isEstablished(state) || state.phase === 'closed' || (state.phase === 'opening' && state.step === 'funding_created')) return [];
+  if (state.phase !== 'resolving') return [reestablishMessage(state, context)];
+  if (state.failure === undefined) return [];
+  const { code, reason } = state.failure;
+  const error: Message = { type: 'error', channel_id: state.funding.channel_id, data: toData(`${code}: ${reason}`), tlvs: {} };
+  // After a loss of data only the peer can close: some do so by the numbers that show our loss, some by our error.
+  return code === 'data_loss' ? [reestablishMessage(state, context), error] : [error];
 }
 
 /** BOLT 2, "Message Retransmission". With static_remotekey any point of ours will do. */

@@ -7,7 +7,7 @@ import { NETWORKS } from '../../src/bolt/networks.ts';
 import { fromHex, msat, sat, toHex32, ZERO_32, type Hex, type Hex32, type Msat, type NodeId } from '../../src/bolt/primitives.ts';
 import type { ChannelContext } from '../../src/commands/channel-context.ts';
 import { gatherMessage } from '../../src/commands/gather.ts';
-import { messageFor, reestablishMessage, transactionFor } from '../../src/commands/perform.ts';
+import { messageFor, openingWords, reestablishMessage, transactionFor } from '../../src/commands/perform.ts';
 import type { ChannelCommand, ChannelPolicy, LocalKeys } from '../../src/domain/channel/commands.ts';
 import { commitmentIsDue } from '../../src/domain/channel/committing.ts';
 import { decideChannel } from '../../src/domain/channel/decide.ts';
@@ -263,7 +263,7 @@ export class Peer {
 
   reconnect(): void {
     this.connected = true;
-    this.outbox.push(encodeMessage(this.reestablishMessage()));
+    for (const words of openingWords(this.state, this.context)) this.outbox.push(encodeMessage(words));
   }
 
   reestablishMessage(): Message {

@@ -1,4 +1,5 @@
 /** BOLT 2, "Message Retransmission": what both sides say after a reconnection, and what is owed again for it. */
+import { ZERO_32 } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { UpdateEvent } from '../../events/channel/updates.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
@@ -19,7 +20,8 @@ export function ourNumbers({ local, remote }: Commitments): { next_commitment_nu
 /** Compares the peer's numbers with ours: one step behind is repaired by repeating, anything else is lost data. */
 export function receiveChannelReestablish(command: Command<'ReceiveChannelReestablish'>, state: ChannelState): Decision<ChannelEvent> {
   const { message, knows_our_secret } = command;
-  if (!isEstablished(state)) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  // Before funding_signed the opener holds nothing to come back to: the connection that began the channel also ends it.
+  if (!isEstablished(state) || (state.phase === 'opening' && state.step !== 'funded')) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
   if (state.phase === 'resolving' || state.phase === 'closed') return refuse('channel_failed', { phase: state.phase }, 'warning');
   const { next_commitment_number, next_revocation_number } = message;
   const { local, remote } = state.commitments;
@@ -29,8 +31,14 @@ export function receiveChannelReestablish(command: Command<'ReceiveChannelReesta
   if (next_commitment_number > remote.number + 1n) return lost(received, 'peer_ahead', `next_commitment_number: expected at most ${remote.number + 1n}, got ${next_commitment_number}`);
   if (next_commitment_number < oldestCommitment) return lost(received, 'peer_behind', `next_commitment_number: expected at least ${oldestCommitment}, got ${next_commitment_number}`);
   if (next_revocation_number < local.number - 1n) return lost(received, 'peer_behind', `next_revocation_number: expected at least ${local.number - 1n}, got ${next_revocation_number}`);
-  if (next_revocation_number > 0n && !knows_our_secret) return lost(received, 'wrong_last_secret', `your_last_per_commitment_secret is not that of our commitment ${next_revocation_number - 1n}`);
-  return accept<ChannelEvent>(received);
+  const wrong = wrongSecret(message, knows_our_secret);
+  return wrong === undefined ? accept<ChannelEvent>(received) : lost(received, 'wrong_last_secret', wrong);
+}
+
+/** BOLT 2: the secret of the commitment before next_revocation_number; zeros when there is none yet. */
+function wrongSecret({ next_revocation_number, your_last_per_commitment_secret }: Command<'ReceiveChannelReestablish'>['message'], knows_our_secret: boolean): string | undefined {
+  if (next_revocation_number > 0n) return knows_our_secret ? undefined : `your_last_per_commitment_secret is not that of our commitment ${next_revocation_number - 1n}`;
+  return your_last_per_commitment_secret === ZERO_32 ? undefined : `your_last_per_commitment_secret: expected ${ZERO_32} at next_revocation_number 0, got another`;
 }
 
 /** The peer holds a revocation that we do not remember giving: our data is old, and what we would publish is revoked. */

@@ -1,8 +1,7 @@
 /** BOLT 2, "Message Retransmission": whatever the broken connection swallowed, both sides come to the same channel. */
 import { describe, expect, it } from 'vitest';
-import type { Message } from '../../../src/bolt/messages.ts';
-import { msat, type Hex32 } from '../../../src/bolt/primitives.ts';
-import { codeOf, confirm, funded, opened, Pair, type Peer } from '../../support/channel-pair.ts';
+import { msat } from '../../../src/bolt/primitives.ts';
+import { confirm, funded, opened, Pair, type Peer } from '../../support/channel-pair.ts';
 
 const types = (peer: Peer) => peer.saying.map(({ type }) => type);
 
@@ -233,72 +232,5 @@ describe('a cut after any message', () => {
     for (const peer of [alice, bob]) expect(peer.established.commitments.fees).toMatchObject([{ feerate_per_kw: 1_500 }]);
     expect(alice.has('OutgoingHtlcFulfilled')).toHaveLength(1);
     expect(bob.has('OutgoingHtlcFailed')).toHaveLength(1);
-  });
-});
-
-describe('lost data', () => {
-  /** bob has lost the last payment: his log ends before it. alice's does not. */
-  function bobFellBehind(payments = 1): Pair {
-    const pair = opened();
-    const stale = pair.bob.fork();
-    for (let payment = 1; payment <= payments; payment++) {
-      pair.alice.offer({ payment });
-      pair.settle();
-    }
-    pair.disconnect();
-    stale.disconnect();
-    return new Pair(pair.alice, stale);
-  }
-
-  it('safety 29: whom the peer proves to be behind publishes nothing, and asks the peer to close', () => {
-    const pair = bobFellBehind().reconnect();
-    pair.deliver(pair.bob);
-    expect(pair.bob.state).toMatchObject({ phase: 'resolving', failure: { code: 'data_loss', reason: expect.stringContaining('expected at most 0, got 1') } });
-    expect(pair.bob.broadcasts).toEqual([]);
-    expect(types(pair.bob).at(-1)).toBe('error');
-  });
-
-  it('who sees that the peer is behind fails the channel and publishes its newest commitment', () => {
-    const pair = bobFellBehind(2).reconnect();
-    pair.deliver(pair.alice);
-    expect(pair.alice.state).toMatchObject({ phase: 'resolving', failure: { code: 'peer_behind', reason: expect.stringContaining('next_commitment_number') } });
-    expect(pair.alice.broadcasts.map(({ what }) => what)).toEqual(['funding', 'commitment']);
-  });
-
-  const said = (change: object) => {
-    const pair = opened();
-    pair.alice.offer();
-    pair.settle().disconnect().reconnect();
-    const decision = pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), ...change } as Message)!);
-    return { code: codeOf(decision), alice: pair.alice };
-  };
-
-  it.each([
-    ['ahead in revocations, without proof', { next_revocation_number: 2n }, 'peer_ahead'],
-    ['ahead in commitments', { next_commitment_number: 3n }, 'peer_ahead'],
-    ['behind in commitments', { next_commitment_number: 1n }, 'peer_behind'],
-    ['at commitment 0, which no peer can be', { next_commitment_number: 0n }, 'peer_behind'],
-    ['missing our last revocation, which is repaired', { next_revocation_number: 0n, next_commitment_number: 2n }, undefined],
-    ['without our last secret', { your_last_per_commitment_secret: '11'.repeat(32) as Hex32 }, 'wrong_last_secret'],
-  ] as const)('a peer that claims to be %s', (_what, change, code) => {
-    const result = said(change);
-    expect(result.code).toBe(code);
-    if (code !== undefined) expect(result.alice.broadcasts.at(-1)!.what).toBe('commitment');
-  });
-
-  it('two revocations behind is beyond repair', () => {
-    const pair = opened();
-    for (const payment of [1, 2]) {
-      pair.alice.offer({ payment });
-      pair.settle();
-    }
-    pair.disconnect().reconnect();
-    expect(codeOf(pair.alice.decide(pair.alice.gather({ ...pair.bob.reestablishMessage(), next_revocation_number: 0n } as Message)!))).toBe('peer_behind');
-  });
-
-  it('a failed channel answers channel_reestablish with a refusal', () => {
-    const { alice, bob } = opened();
-    alice.decide({ type: 'ForceClose', reason: 'enough' });
-    expect(alice.decide(alice.gather(bob.reestablishMessage())!)).toMatchObject({ refused: { code: 'channel_failed', answer: 'warning' } });
   });
 });
