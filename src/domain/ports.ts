@@ -3,6 +3,19 @@ import type { Commitment, CommitmentParams, CommitmentSpec } from '../bolt/03-tr
 import type { ChannelPublicKeys } from '../bolt/03-transactions/keys.ts';
 import type { BlockHeight, Hex, Hex32, NodeId, Point, Sat, Signature } from '../bolt/primitives.ts';
 
+/** The key behind an output that BOLT 5 lets us claim. */
+export type ClaimKey =
+  /** The delayed key of our own commitment: `to_local`, or what a second stage of ours left. */
+  | { readonly kind: 'to_local'; readonly commitment_number: bigint }
+  /** The payment key: `to_remote` of the peer's commitment. */
+  | { readonly kind: 'to_remote' }
+  /** The funding key: an anchor, or a funding output. */
+  | { readonly kind: 'anchor' }
+  /** Our HTLC key of a commitment: ours (our point) or the peer's (the peer's point). */
+  | { readonly kind: 'htlc'; readonly per_commitment_point: Point }
+  /** A revoked commitment of the peer, or what its second stages left. */
+  | { readonly kind: 'penalty'; readonly per_commitment_secret: Hex32 };
+
 /**
  * Holds every key and shows none. It is told what it signs, not given a hash, so that a policy can read it.
  * Deterministic: the same request yields the same signature (RFC 6979), so retransmissions are derived again.
@@ -21,8 +34,8 @@ export interface Signer {
   signLocalCommitment(key_index: number, commitment: Commitment): Signature;
   /** BIP 143, SIGHASH_ALL, with the funding key: a mutual close. */
   signClosing(key_index: number, closing: { readonly sighash: Uint8Array; readonly txid: Hex32 }): Signature;
-  /** Signs a sweep's input with the delayed key of our commitment `commitment_number`, or with the payment key. */
-  signSweepInput(key_index: number, input: { kind: 'to_local'; commitment_number: bigint } | { kind: 'to_remote' }, sighash: Uint8Array): Signature;
+  /** Signs one input of a claim with the key that takes the output. */
+  signSweepInput(key_index: number, input: ClaimKey, sighash: Uint8Array): Signature;
   /** The public key that spends a `to_remote` output of the peer's commitment. */
   paymentPoint(key_index: number): Point;
   signAnnouncement(digest: Uint8Array): Signature;

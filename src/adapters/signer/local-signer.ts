@@ -4,8 +4,8 @@ import { type ChannelPublicKeys, derivePrivateKey, derivePublicKey, deriveRevoca
 import { bounded } from '../../bolt/bounded.ts';
 import { crypto } from '../../bolt/crypto.ts';
 import type { NetworkName } from '../../bolt/networks.ts';
-import { fromHex, type Hex32, type Point, type Signature, toPoint, toSignature } from '../../bolt/primitives.ts';
-import type { Signer } from '../../domain/ports.ts';
+import { fromHex, type Point, type Signature, toPoint, toSignature } from '../../bolt/primitives.ts';
+import type { ClaimKey, Signer } from '../../domain/ports.ts';
 import { type ChannelSecrets, commitmentPoint, commitmentSecret, createDerivation, publicKeysOf } from './derivation.ts';
 import { createHighWater, type HighWater, type OnHighWater, SignerRefusal } from './high-water.ts';
 
@@ -19,19 +19,7 @@ export interface SignerOptions {
   readonly highWater?: Iterable<readonly [number, HighWater]>;
 }
 
-/** Beyond the port: the keys of every claim that BOLT 5 knows. */
-export type ClaimKey =
-  | { readonly kind: 'to_local'; readonly commitment_number: bigint }
-  | { readonly kind: 'to_remote' }
-  /** An anchor, or a funding output. */
-  | { readonly kind: 'anchor' }
-  /** Our HTLC key of a commitment: ours (our point) or the peer's (the peer's point). */
-  | { readonly kind: 'htlc'; readonly per_commitment_point: Point }
-  /** A revoked commitment of the peer. */
-  | { readonly kind: 'penalty'; readonly per_commitment_secret: Hex32 };
-
 export interface LocalSigner extends Signer {
-  signSweepInput(key_index: number, input: ClaimKey, sighash: Uint8Array): Signature;
   highWater(key_index: number): HighWater;
 }
 
