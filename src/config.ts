@@ -49,6 +49,13 @@ export const configSchema = z.strictObject({
     max_feerate_per_kw: setting(count(253).default(100_000), 'sat per 1000 weight units. The highest commitment feerate that we accept.'),
     max_dust_exposure_msat: setting(count(0).default(50_000_000), 'msat. The most that may be lost to fees in payments too small for an output.'),
   }).prefault({}),
+  fees: z.strictObject({
+    automatic: setting(z.boolean().default(true), 'Channels that we opened follow the chain\'s feerates by themselves.'),
+    raise_below_percent: setting(count(1, 100).default(80), 'A channel\'s feerate is raised when it is below this share of the right one.'),
+    lower_above_percent: setting(count(100, 1000).default(125), 'A channel\'s feerate is lowered when it is above this share of the right one.'),
+    min_blocks_between: setting(count(1, 2016).default(6), 'Blocks between two changes of one channel\'s feerate.'),
+    ceiling_per_kw: setting(count(253, 1_000_000).default(250_000), 'sat per 1000 weight units. No estimate of the chain\'s is believed beyond it.'),
+  }).prefault({}),
   forwarding: z.strictObject({
     fee_base_msat: setting(count(0, 0xffff_ffff).default(1000), 'msat. What a payment that we forward costs, whatever its size.'),
     fee_proportional_millionths: setting(count(0, 0xffff_ffff).default(100), 'Millionths of the amount, on top of the base fee.'),

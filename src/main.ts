@@ -19,7 +19,7 @@ import type { Session } from './commands/channel-context.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import type { Chain } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
-import { assembleNode, OUR_FEATURES, type NodeControl, type NodeParts } from './node.ts';
+import { assembleNode, OUR_FEATURES, type FeeOptions, type NodeControl, type NodeParts } from './node.ts';
 
 export { DEFAULT_FORWARDING, DEFAULT_POLICY, NodeRefusal, VERSION, type NodeControl, type OpenChannelRequest } from './node.ts';
 
@@ -33,6 +33,7 @@ interface CommonOptions {
   readonly port?: number;
   readonly policy?: Partial<ChannelPolicy>;
   readonly forwarding?: Partial<ForwardingPolicy>;
+  readonly fees?: Partial<FeeOptions>;
   readonly onLog?: (line: string) => void;
   /** Hears each message before it is sent, and before it is taken: for a record of the wire. */
   readonly onMessage?: (way: 'sent' | 'received', peer_id: NodeId, message: Message) => void;
@@ -97,14 +98,15 @@ async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...op
   const { name, network, chain, host = '127.0.0.1', onLog = () => undefined, onMessage = () => undefined } = options;
   const coins = { keys: createHdKeys(seed, network), selectCoins };
   const entropy = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
-  const { policy, forwarding, fromHeight } = options;
-  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, onLog, fromHeight });
+  const { policy, forwarding, fees, fromHeight } = options;
+  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, onLog, fromHeight });
 
   const connections = new Set<PeerConnection>();
   const admit = (connection: PeerConnection): void => {
     const peer_id = connection.remoteNodeId;
     const session: Session = {
       peer_id,
+      features: connection.features,
       send(message) {
         onMessage('sent', peer_id, message);
         return connection.send(message);

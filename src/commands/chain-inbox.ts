@@ -16,6 +16,8 @@ export interface ChainInboxOptions {
   readonly onEvent: (event: ChainEvent) => Promise<void>;
   readonly destinationScript: (purpose: string) => Promise<Hex>;
   readonly feerates: FeerateSource;
+  /** Called when every channel has heard of a block, from the tip of the start on. */
+  readonly afterBlock?: (height: BlockHeight) => void;
   readonly log: (line: string) => void;
 }
 
@@ -96,6 +98,7 @@ export class ChainInbox {
     this.#newest = event.block.height;
     await this.#block(event.block);
     this.#height = event.block.height;
+    if (this.#height >= this.#tipAtStart) this.#options.afterBlock?.(this.#height);
     for (const resolve of this.#heightWaiters) resolve();
     this.#heightWaiters.clear();
   }

@@ -79,7 +79,7 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   say(`node ${node_id} on ${config.network}, following the chain from block ${fromHeight}`);
   const { alias: name, network, forwarding } = config;
   const node = await runNode({
-    name, network, chain, seed, fromHeight, policy: policyOf(config), onLog: say,
+    name, network, chain, seed, fromHeight, policy: policyOf(config), fees: config.fees, onLog: say,
     forwarding: { ...forwarding, htlc_minimum_msat: msat(forwarding.htlc_minimum_msat) },
     host: config.listen.host,
     port: config.listen.port ?? NETWORKS[network].lightning_port,

@@ -17,6 +17,7 @@ import { assertInvariants } from '../../src/domain/channel/invariants.ts';
 import { negotiationIsDue, shutdownIsDue } from '../../src/domain/channel/shutdown.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState, type Htlc } from '../../src/domain/channel/state.ts';
 import type { Decision, Refusal } from '../../src/domain/decider.ts';
+import type { Feerates } from '../../src/domain/feerates.ts';
 import { canonicalData } from '../../src/events/canonical.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import type { HtlcFailure, Origin } from '../../src/events/channel/updates.ts';
@@ -120,9 +121,12 @@ export class Peer {
     return this.signer.perCommitmentPoint(KEY_INDEX, commitment_number);
   }
 
+  /** What this peer holds for right today; nothing is absurd to one that does not know. */
+  feerates: Feerates | undefined;
+
   get context(): ChannelContext {
     return {
-      signer: this.signer, policy: this.policy, feerate: () => this.closingFeerate, height: () => HEIGHT,
+      signer: this.signer, policy: this.policy, feerate: () => this.closingFeerate, feerates: () => this.feerates, height: () => HEIGHT,
       chain: { chain_hash: REGTEST_CHAIN_HASH }, store: { recall: () => ONION },
     } as unknown as ChannelContext;
   }

@@ -1,6 +1,7 @@
 /** BOLT 2 and BOLT 3: who can afford what, how much may be in flight, and how much may be lost as dust. All sums in msat. */
 import { anchorsCost, commitmentFee, isTrimmed } from '../../bolt/03-transactions/fees.ts';
 import { satToMsat, type Msat, type Sat } from '../../bolt/primitives.ts';
+import type { Feerates } from '../feerates.ts';
 import type { View } from './commitment-spec.ts';
 import { otherSide, type CommitmentOwner } from './htlc-lifecycle.ts';
 import type { Htlc, Terms } from './state.ts';
@@ -78,6 +79,14 @@ export function dustExposureMsat(terms: Terms, htlcs: readonly Htlc[], feerate_p
   return htlcs.reduce((sum, htlc) => (trimmedOn(terms, feerate_per_kw, owner, htlc) ? sum + htlc.amount_msat : sum), 0n);
 }
 
+/**
+ * The feerate to measure dust at when an HTLC is added: without anchors a rise trims more of those that stand, so there is
+ * room for one by a quarter or by 10 sat a virtual byte, whichever is more.
+ */
+export const dustFeerate = ({ format }: Pick<Terms, 'format'>, feerate_per_kw: number): number =>
+  format === 'static_remotekey' ? Math.max(Math.ceil(feerate_per_kw * 1.25), feerate_per_kw + 2_500) : feerate_per_kw;
+
+/** The sum of dust on each side's commitment, against what we bear. */
 export function dustBreach(terms: Terms, htlcs: readonly Htlc[], feerate_per_kw: number, max_dust_exposure_msat: Msat): Breach | undefined {
   for (const owner of ['local', 'remote'] as const) {
     const dust_msat = dustExposureMsat(terms, htlcs, feerate_per_kw, owner);
@@ -95,6 +104,25 @@ export function feeBreach(terms: Terms, view: View): Breach | undefined {
     if (balance < needed) return { code: 'cannot_afford_feerate', detail: { feerate_per_kw: view.feerate_per_kw, balance_msat: balance, needed_msat: needed } };
   }
   return undefined;
+}
+
+/** A peer's feerate so many times above an urgent one is absurd: without anchors it eats our HTLCs' outputs, too. */
+const ABSURDLY_HIGH = 10;
+/** Whatever the estimates, so much (100 sat a virtual byte) is not absurd, in sat per 1000 weight units. */
+const NEVER_ABSURD = 25_000;
+/** Without anchors, a feerate below this part of an economic one will not confirm in time. */
+const ABSURDLY_LOW = 4;
+
+/**
+ * BOLT 2, "Updating Fees": "too low for timely processing, OR unreasonably large", as today's feerates have it. A rise is
+ * never too low: what it replaces is worse.
+ */
+export function absurdFeerate({ format }: Pick<Terms, 'format'>, { from, to }: { readonly from: number; readonly to: number }, { urgent, economic }: Feerates): Breach | undefined {
+  const max_feerate_per_kw = Math.max(urgent * ABSURDLY_HIGH, NEVER_ABSURD);
+  if (to > max_feerate_per_kw) return { code: 'feerate_absurdly_high', detail: { feerate_per_kw: to, max_feerate_per_kw } };
+  const min_feerate_per_kw = Math.floor(economic / ABSURDLY_LOW);
+  const isTooLow = format === 'static_remotekey' && to < from && to < min_feerate_per_kw;
+  return isTooLow ? { code: 'feerate_too_low', detail: { feerate_per_kw: to, min_feerate_per_kw } } : undefined;
 }
 
 /** What we could offer at most now, msat; the opener keeps room for a doubled feerate and for the HTLC's own output. */

@@ -3,13 +3,15 @@ import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { UpdateEvent } from '../../events/channel/updates.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { proposalView, worstView, type View } from './commitment-spec.ts';
-import type { ChannelCommand } from './commands.ts';
+import type { ChannelCommand, ChannelPolicy } from './commands.ts';
 import { isUnsigned, standing } from './htlc-lifecycle.ts';
-import { describeBreach, dustBreach, feeBreach, type Breach } from './limits.ts';
+import { absurdFeerate, describeBreach, dustBreach, feeBreach, type Breach } from './limits.ts';
 import { isLive, type ChannelState, type Commitments, type LiveState } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
 type Event<T extends UpdateEvent['type']> = Extract<UpdateEvent, { type: T }>;
+
+export type DustPolicy = Pick<ChannelPolicy, 'max_dust_exposure_msat'>;
 
 // ---- decide
 
@@ -18,33 +20,40 @@ export function updateFee({ feerate_per_kw, policy }: Command<'UpdateFee'>, stat
   if (state.terms.role !== 'opener') return refuse('only_the_opener_sets_the_fee', { role: state.terms.role });
   if (!mayStillUpdate(state)) return refuse('channel_is_closing', { phase: state.phase });
   if (newestFeerate(state) === feerate_per_kw) return accept<ChannelEvent>();
-  const view = { ...worstView(state.commitments), feerate_per_kw };
-  const breach = feeBreach(state.terms, view) ?? raisedDust(state, view, policy);
+  const breach = feerateBreach(state, feerate_per_kw, policy);
   return breach === undefined ? accept<ChannelEvent>({ type: 'UpdateFeeSent', feerate_per_kw }) : refuse(breach.code, breach.detail);
+}
+
+/** Why the opener cannot propose this feerate: it could not be paid in the worst case, or would turn too much into dust. */
+export function feerateBreach(state: LiveState, feerate_per_kw: number, policy: DustPolicy): Breach | undefined {
+  const view = { ...worstView(state.commitments), feerate_per_kw };
+  return feeBreach(state.terms, view) ?? raisedDust(state, view, policy);
 }
 
 /**
  * BOLT 2, "Closing Initiation": no update after our shutdown once the channel may be quiet. It cannot be at the peer while an
  * HTLC stands in the peer's commitment as we signed it last.
  */
-const mayStillUpdate = (state: LiveState): boolean =>
+export const mayStillUpdate = (state: LiveState): boolean =>
   state.phase === 'normal' || state.scripts.local === undefined || state.commitments.htlcs.some((htlc) => standing(htlc.state, 'remote') === 'included');
 
-const newestFeerate = ({ commitments }: LiveState): number => commitments.fees.at(-1)!.feerate_per_kw;
+export const newestFeerate = ({ commitments }: Pick<LiveState, 'commitments'>): number => commitments.fees.at(-1)!.feerate_per_kw;
 
 /** BOLT 2, "Updating Fees": without anchors a higher feerate turns HTLCs into dust. */
-function raisedDust(state: LiveState, { htlcs, feerate_per_kw }: View, policy: Command<'UpdateFee'>['policy']): Breach | undefined {
+function raisedDust(state: LiveState, { htlcs, feerate_per_kw }: View, policy: DustPolicy): Breach | undefined {
   const raised = state.terms.format === 'static_remotekey' && feerate_per_kw > newestFeerate(state);
   return raised ? dustBreach(state.terms, htlcs, feerate_per_kw, policy.max_dust_exposure_msat) : undefined;
 }
 
-export function receiveUpdateFee({ message, policy }: Command<'ReceiveUpdateFee'>, state: ChannelState): Decision<ChannelEvent> {
+export function receiveUpdateFee({ message, policy, feerates }: Command<'ReceiveUpdateFee'>, state: ChannelState): Decision<ChannelEvent> {
   if (!isLive(state)) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
   const { feerate_per_kw } = message;
   if (state.terms.role === 'opener') return refuse('only_the_opener_sets_the_fee', { role: state.terms.role }, 'disconnect');
   if (feerate_per_kw < policy.min_feerate_per_kw || feerate_per_kw > policy.max_feerate_per_kw) {
     return refuse('feerate_out_of_range', { feerate_per_kw, min: policy.min_feerate_per_kw, max: policy.max_feerate_per_kw }, 'disconnect');
   }
+  const absurd = feerates === undefined ? undefined : absurdFeerate(state.terms, { from: newestFeerate(state), to: feerate_per_kw }, feerates);
+  if (absurd !== undefined) return refuse(absurd.code, absurd.detail, 'disconnect');
   // Proposed already on this connection. One that is in force is an update like any other: the peer waits for our signature on it.
   const newest = state.commitments.fees.at(-1)!;
   if (isUnsigned(newest.state) && newest.feerate_per_kw === feerate_per_kw) return accept<ChannelEvent>();

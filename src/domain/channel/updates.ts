@@ -7,7 +7,7 @@ import { accept, refuse, type Decision } from '../decider.ts';
 import { possibleFeerates, proposalView, worstView } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
 import type { HtlcState } from './htlc-lifecycle.ts';
-import { affordabilityBreach, describeBreach, dustBreach, inFlightBreach, type Breach } from './limits.ts';
+import { affordabilityBreach, describeBreach, dustBreach, dustFeerate, inFlightBreach, type Breach } from './limits.ts';
 import { isLive, type ChannelState, type Commitments, type Htlc, type LiveState, type Removal } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
@@ -57,7 +57,7 @@ function limitsBreach(command: Command<'OfferHtlc'>, { terms, commitments }: Liv
   return (
     inFlightBreach(terms, view.htlcs, 'local') ??
     firstBreach(feeratesToBear(terms, commitments), (feerate_per_kw) => affordabilityBreach(terms, { ...view, feerate_per_kw }, 'local')) ??
-    dustBreach(terms, view.htlcs, view.feerate_per_kw, command.policy.max_dust_exposure_msat)
+    dustBreach(terms, view.htlcs, dustFeerate(terms, view.feerate_per_kw), command.policy.max_dust_exposure_msat)
   );
 }
 
@@ -95,7 +95,7 @@ export function receiveUpdateAddHtlc(command: Command<'ReceiveUpdateAddHtlc'>, s
   if (breach !== undefined) return no(breach.code, breach.detail);
   const worst = worstView(after);
   // BOLT 2, "Bounding exposure": an HTLC too many is failed once it is committed, never taken up.
-  const dusty = dustBreach(terms, worst.htlcs, worst.feerate_per_kw, command.policy.max_dust_exposure_msat) !== undefined;
+  const dusty = dustBreach(terms, worst.htlcs, dustFeerate(terms, worst.feerate_per_kw), command.policy.max_dust_exposure_msat) !== undefined;
   const hop: Hop = dusty ? { kind: 'invalid', failure_code: TEMPORARY_CHANNEL_FAILURE, failure_data: '0000' } : command.hop;
   const { onion_hash, onion_ephemeral_key } = command;
   return accept<ChannelEvent>({ type: 'UpdateAddHtlcReceived', id, amount_msat, payment_hash, cltv_expiry, onion_hash, onion_ephemeral_key, hop });
