@@ -22,6 +22,10 @@ export interface Litecoind {
   mine(count: number): Promise<readonly Hex32[]>;
   /** Mines a block that takes nothing of what waits. */
   mineEmpty(): Promise<void>;
+  /** Mines a block of just these raw transactions, each of which must be valid; relay policy is not asked. */
+  mineThese(transactions: readonly Hex[]): Promise<void>;
+  /** Pays many segwit scripts with one transaction, into the mempool. */
+  payMany(payments: readonly { readonly script_pubkey: Hex; readonly value: Sat }[]): Promise<Hex32>;
   /** Pays a segwit script from the daemon's own wallet, into the mempool. */
   pay(script_pubkey: Hex, value: Sat): Promise<Hex32>;
   /** Takes a block and all above off the best chain, as if they were invalid; `reconsider` lets them come back. */
@@ -100,6 +104,11 @@ export async function startLitecoind({ flags = ['-txindex=1'], blocks = INITIAL_
   return {
     url, cookieFile, rpc, mine, height, halt,
     mineEmpty: async () => void (await rpc.call('generateblock', [await newAddress(), []], z.object({ hash: text }))),
+    mineThese: async (transactions) => void (await rpc.call('generateblock', [await newAddress(), transactions], z.object({ hash: text }))),
+    async payMany(payments) {
+      const amounts = Object.fromEntries(payments.map(({ script_pubkey, value }) => [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)]));
+      return (await rpc.call('sendmany', ['', amounts], text)) as Hex32;
+    },
     async pay(script_pubkey, value) {
       const txid = await rpc.call('sendtoaddress', [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)], text);
       // After forgetMempool the wallet sends nothing of its own.
