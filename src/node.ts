@@ -1,5 +1,7 @@
 /** A node without its rim: rules, loops, stories and inboxes tied together over the ports they are given. Any store, chain, signer or wire will do. */
+import { decodeChannelType } from './bolt/09-features/channel-types.ts';
 import { CHANNEL_TYPES, features } from './bolt/09-features/features.ts';
+import { decodeAddress } from './bolt/address.ts';
 import type { Currency } from './bolt/11-payment-encoding/invoice.ts';
 import { NETWORKS, type NetworkName } from './bolt/networks.ts';
 import { msat, sat, type BlockHeight, type Hex, type Hex32, type Msat, type NodeId, type Sat } from './bolt/primitives.ts';
@@ -10,16 +12,20 @@ import { Channels, isChannelStream } from './commands/channels.ts';
 import { createInvoices, type InvoiceRequest, type InvoiceResult } from './commands/create-invoice.ts';
 import { createDispatch } from './commands/dispatch.ts';
 import { createFeerates, DEFAULT_CEILING_PER_KW } from './commands/feerates.ts';
+import { createFeeUpdates } from './commands/fee-updates.ts';
 import { createGossipInbox } from './commands/gossip-inbox.ts';
 import { startInvoiceTimeouts } from './commands/invoice-timeouts.ts';
 import { initializeNode } from './commands/node.ts';
+import type { ChannelLimits } from './commands/opening-limits.ts';
 import { createOwnGossip, gossipPort } from './commands/own-gossip.ts';
 import { createPayments, type Payments } from './commands/pay.ts';
 import { PeerInbox } from './commands/peer-inbox.ts';
 import { createQuietStreams } from './commands/quiet-streams.ts';
+import { createSender, type SentCoins } from './commands/send-coins.ts';
 import { startSagaRunner, type SagaRunner } from './commands/saga-runner.ts';
 import { createWallet, WalletRefusal, type Wallet, type WalletOptions } from './commands/wallet.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
+import { commitmentFeerate, DEFAULT_FEE_POLICY, type FeePolicy } from './domain/channel/fee-policy.ts';
 import type { ChannelState } from './domain/channel/state.ts';
 import { describeRefusal } from './domain/decider.ts';
 import type { Chain, Signer } from './domain/ports.ts';
@@ -47,6 +53,10 @@ export interface NodeParts {
   readonly crypto_backend: string;
   readonly policy?: Partial<ChannelPolicy>;
   readonly forwarding?: Partial<ForwardingPolicy>;
+  readonly fees?: Partial<FeeOptions>;
+  readonly limits?: Partial<ChannelLimits>;
+  /** Whose channels we use before their funding is in a block: they could take back what they send us. */
+  readonly trusted_peers?: readonly NodeId[];
   readonly onLog?: (line: string) => void;
   /** First block that can concern us. */
   readonly fromHeight?: BlockHeight;
@@ -81,6 +91,8 @@ export interface NodeControl {
   /** A new feerate for both commitments of a channel that we opened, sat per 1000 weight. Throws NodeRefusal. */
   setFeerate(stream: StreamId, feerate_per_kw: number): Promise<void>;
   channels(): readonly { readonly stream: StreamId; readonly state: ChannelState; readonly usable: boolean }[];
+  /** Pays an address from the wallet. The same command_id again sends nothing new. Throws WalletRefusal or AddressError. */
+  sendCoins(request: { readonly address: string; readonly amount_sat: Sat; readonly feerate_per_kw?: number; readonly command_id?: Hex32 }): Promise<SentCoins>;
   /** Channels of others we know of, and both ends' policies. */
   graph(): RoutingGraph;
   height(): BlockHeight;
@@ -135,6 +147,16 @@ export const DEFAULT_FORWARDING: ForwardingPolicy = {
   htlc_minimum_msat: msat(1),
 };
 
+/** What is believed of the chain's estimates, and when a channel that we opened gets another feerate by itself. */
+export interface FeeOptions extends FeePolicy {
+  readonly automatic: boolean;
+  /** The most that is ever believed, sat per 1000 weight units. */
+  readonly ceiling_per_kw: number;
+  readonly min_blocks_between: number;
+}
+
+export const DEFAULT_FEES: FeeOptions = { ...DEFAULT_FEE_POLICY, automatic: true, ceiling_per_kw: DEFAULT_CEILING_PER_KW, min_blocks_between: 6 };
+
 /** What we offer and ask of every peer (BOLT 9). */
 export const OUR_FEATURES = features({
   option_data_loss_protect: 'compulsory',
@@ -162,7 +184,10 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   await initializeNode({ store, signer, alias: name, network, chain_hash: chain.chain_hash, version: VERSION, crypto_backend });
   const wallet = createWallet({ store, chain, ...parts.coins, entropy, birthday: parts.fromHeight });
 
-  const feerates = createFeerates({ chain, ceiling_per_kw: DEFAULT_CEILING_PER_KW, log: onLog });
+  const fees: FeeOptions = { ...DEFAULT_FEES, ...parts.fees };
+  const feerates = createFeerates({ chain, ceiling_per_kw: fees.ceiling_per_kw, log: onLog });
+
+  const sender = createSender({ wallet, chain, feerate: () => feerates.current.normal, entropy, log: onLog });
 
   // ---- channels, rebuilt from the log
   const context: ChannelContext = {
@@ -172,6 +197,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     policy,
     height: () => chainInbox.newest,
     feerate: () => feerates.current.normal,
+    feerates: () => feerates.current,
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
     onTurn: (stream, state) => {
@@ -180,8 +206,10 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     },
     log: onLog,
   };
-  const channels = new Channels(context, entropy);
+  const channels = new Channels(context, { entropy, limits: parts.limits, trusted: (peer_id) => parts.trusted_peers?.includes(peer_id) === true });
   for await (const envelope of store.readAll()) if (isChannelStream(envelope.stream)) channels.replay(envelope);
+
+  const feeUpdates = createFeeUpdates({ ...fees, channels, feerates, policy, log: onLog });
 
   // ---- payments, invoices, relays
   const quiet = createQuietStreams({
@@ -212,6 +240,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     onEvent: (event) => wallet.onChainEvent(event),
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     feerates,
+    afterBlock: (height) => void feeUpdates.onBlock(height),
     log: onLog,
   });
   const peerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip), log: onLog });
@@ -244,7 +273,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       if (before !== undefined) return before.stream;
       const session = peerInbox.session(peer_id);
       if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
-      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: feerates.current.normal, temporary_channel_id: command_id }, session);
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: commitmentFeerate(decodeChannelType(channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     },
@@ -261,8 +290,10 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       if (loop === undefined) throw new NodeRefusal('unknown_channel', `there is no channel ${stream}`);
       const outcome = await loop.run({ type: 'UpdateFee', feerate_per_kw, policy });
       if ('refused' in outcome) throw new NodeRefusal(outcome.refused.code, describeRefusal(outcome.refused));
+      feeUpdates.setByUser(stream, chainInbox.height);
     },
     channels: () => channels.all().map(({ stream, state, usable }) => ({ stream, state, usable })),
+    sendCoins: ({ address, ...request }) => sender.send({ script_pubkey: decodeAddress(address, network), ...request }),
     graph: () => gossip.graph(),
     height: () => chainInbox.height,
     reached: (height) => chainInbox.reached(height),

@@ -2,10 +2,13 @@
 import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
 import type { BlockHeight, Hex, Hex32 } from '../bolt/primitives.ts';
 import { sweepIsDue } from '../domain/channel/spending.ts';
+import { mayBeForgotten } from '../domain/channel/funding.ts';
+import { awaitsFunding } from '../domain/channel/opening-facts.ts';
 import { isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
 import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
 import type { ChannelLoop } from './channel-loop.ts';
 import type { Channels } from './channels.ts';
+import { readyFacts } from './gather.ts';
 import type { FeerateSource } from './feerates.ts';
 
 export interface ChainInboxOptions {
@@ -121,7 +124,7 @@ export class ChainInbox {
   async #tell(loop: ChannelLoop, block: Block, spent: ReadonlyMap<string, SpendingTransaction>): Promise<void> {
     const { state } = loop;
     if (!isEstablished(state) || state.phase === 'closed') return;
-    if (state.phase === 'opening' && state.step === 'funded' && state.funding.confirmed === undefined) await this.#confirm(loop, state, block.height);
+    if (awaitsFunding(state) || mayBeForgotten(state)) await this.#confirm(loop, state, block.height);
     const spending = spent.get(outpointKey(state.funding.txid, state.funding.output_index));
     if (spending === undefined && block.height >= this.#tipAtStart && this.#unfound.has(loop)) await this.#findFunding(loop, state, block.height);
     const sweeps = state.phase === 'resolving' ? await this.#confirmedSweeps(state.sweeps) : [];
@@ -135,13 +138,15 @@ export class ChainInbox {
     loop.rebroadcast();
   }
 
-  /** Enough confirmations: the channel is told of its output as the chain has it. */
-  async #confirm(loop: ChannelLoop, { terms, funding }: EstablishedState, height: BlockHeight): Promise<void> {
-    const found = await this.#options.chain.confirmedTransaction(funding.txid);
-    if (found === undefined || height - found.block_height + 1 < terms.minimum_depth) return;
-    const next_per_commitment_point = this.#options.signer.perCommitmentPoint(terms.key_index, 1n);
+  /** Enough confirmations: the channel is told of its output as the chain has it. None: it is told that, too. */
+  async #confirm(loop: ChannelLoop, { phase, terms, funding }: EstablishedState, height: BlockHeight): Promise<void> {
+    const { chain, channels, signer } = this.#options;
+    const found = await chain.confirmedTransaction(funding.txid);
+    if (found === undefined) return this.#send(loop, { type: 'MissFunding', height });
+    if (phase === 'resolving' || height - found.block_height + 1 < Math.max(terms.minimum_depth, 1)) return;
+    const ready = readyFacts(terms.key_index, { signer, names: channels.names });
     const { transaction: funding_transaction, block_height, transaction_index } = found;
-    await this.#send(loop, { type: 'ConfirmFunding', funding_txid: funding.txid, funding_transaction, block_height, transaction_index, next_per_commitment_point });
+    await this.#send(loop, { type: 'ConfirmFunding', funding_txid: funding.txid, funding_transaction, block_height, transaction_index, ...ready });
   }
 
   /** A funding that a reorganisation threw out has to come back: both ends know the transaction. */

@@ -1,14 +1,18 @@
 /** What a channel's loop needs of the world around it. Values and ports, handed in by the composition root. */
+import type { FeatureName } from '../bolt/09-features/features.ts';
 import type { Message } from '../bolt/messages.ts';
-import type { BlockHeight, Hex, Hex32, NodeId, Sat } from '../bolt/primitives.ts';
+import type { BlockHeight, Hex, Hex32, NodeId, Sat, ShortChannelId } from '../bolt/primitives.ts';
 import type { ChannelPolicy } from '../domain/channel/commands.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
+import type { Feerates } from '../domain/feerates.ts';
 import type { Chain, Signer } from '../domain/ports.ts';
 import type { EventStore, StreamId } from '../events/store.ts';
 
 /** The live connection to a channel's peer. */
 export interface Session {
   readonly peer_id: NodeId;
+  /** What both of us can do (BOLT 9). Absent: nothing beyond what every node can. */
+  readonly features?: ReadonlySet<FeatureName>;
   /** False once the connection has ended. */
   send(message: Message): boolean;
   /** Ends the connection; the peer reconnects and both start from what is durable. */
@@ -29,6 +33,14 @@ export interface FundingTransaction {
   readonly transaction: Hex;
 }
 
+/** What one channel must know of the others: its names have to be its own. */
+export interface ChannelNaming {
+  /** A random short_channel_id that no channel of ours has. */
+  freshAlias(): ShortChannelId;
+  /** False when another channel with this peer has the channel_id, or is about to. */
+  claim(peer_id: NodeId, channel_id: Hex32, temporary_channel_id: Hex32): boolean;
+}
+
 export interface ChannelContext {
   readonly store: EventStore & { recall?(hash: Hex32): Hex | undefined };
   readonly signer: Signer;
@@ -38,9 +50,13 @@ export interface ChannelContext {
   height(): BlockHeight;
   /** sat per 1000 weight, for closing and sweeping. */
   feerate(): number;
+  /** By how soon a transaction must confirm. */
+  feerates(): Feerates;
   /** A fresh script of our wallet. */
   destinationScript(purpose: string): Promise<Hex>;
   fund(request: FundingRequest): Promise<FundingTransaction>;
+  /** What the channels beside this one are called; Channels fills it in. */
+  readonly names?: ChannelNaming;
   /** Called after each durable turn. */
   onTurn?(stream: StreamId, state: ChannelState): void;
   /** For people; never a secret. */

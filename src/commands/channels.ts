@@ -11,11 +11,20 @@ import type { EventEnvelope } from '../events/envelope.ts';
 import type { StreamId } from '../events/store.ts';
 import type { ChannelContext, Session } from './channel-context.ts';
 import { ChannelLoop } from './channel-loop.ts';
+import { bookName, ChannelNames } from './channel-names.ts';
 import type { Outcome } from './dispatch.ts';
+import { crowded, DEFAULT_LIMITS, type ChannelLimits } from './opening-limits.ts';
 
-/** Openings that have not come to a funded channel, of one peer and in all: what a stranger may make us remember. */
-const MAX_PENDING_PER_PEER = 4;
-const MAX_PENDING = 64;
+/** Openings of peers that came to nothing, kept in sight for those who look; older ones are in the log alone. */
+const ABANDONED_KEPT = 256;
+
+export interface ChannelsOptions {
+  /** Cryptographic randomness, bytes. */
+  readonly entropy: (length: number) => Uint8Array;
+  readonly limits?: Partial<ChannelLimits>;
+  /** Whose channels we use before their funding is in a block, and who does not stand in the strangers' queue. */
+  readonly trusted?: (peer_id: NodeId) => boolean;
+}
 
 export interface OpenRequest {
   readonly peer_id: NodeId;
@@ -34,18 +43,30 @@ export const isChannelStream = (stream: StreamId): boolean => stream.startsWith(
 
 export class Channels {
   readonly #context: ChannelContext;
-  readonly #entropy: (length: number) => Uint8Array;
+  readonly #options: Required<ChannelsOptions>;
+  readonly #limits: ChannelLimits;
+  /** By which forwards, routes and messages find them. */
+  readonly names: ChannelNames;
   readonly #loops = new Map<StreamId, ChannelLoop>();
   readonly #byPeer = new Map<NodeId, Set<ChannelLoop>>();
-  readonly #byScid = new Map<ShortChannelId, ChannelLoop>();
+  /** Attempts of each peer so far: a stream's name is never used twice, whatever of it is still in memory. */
+  readonly #attempts = new Map<NodeId, number>();
+  /** Streams that a wish of ours began. */
+  readonly #ours = new Set<StreamId>();
+  readonly #abandoned = new Set<ChannelLoop>();
+  /** Openings of peers that came to nothing since a block. */
+  #lost = { height: -1, count: 0 };
   #nextKeyIndex = 0;
 
-  constructor(context: ChannelContext, entropy: (length: number) => Uint8Array) {
-    this.#entropy = entropy;
+  constructor(context: ChannelContext, { entropy, limits = {}, trusted = () => false }: ChannelsOptions) {
+    this.#options = { entropy, limits, trusted };
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.names = new ChannelNames(entropy, (peer_id, channel_id, except) => this.#isInUse(peer_id, channel_id, except));
     this.#context = {
       ...context,
+      names: this.names,
       onTurn: (stream, state) => {
-        this.#index(this.#loops.get(stream)!, state);
+        this.#know(stream, state);
         context.onTurn?.(stream, state);
       },
     };
@@ -56,17 +77,18 @@ export class Channels {
     const { event, stream } = envelope;
     const loop = this.#loops.get(stream) ?? this.#add(stream, peerOf(stream));
     loop.replay(envelope);
+    if (event.type === 'OpenChannelSent') this.#ours.add(stream);
     if ('key_index' in event) this.#nextKeyIndex = Math.max(this.#nextKeyIndex, event.key_index + 1);
   }
 
   /** After the last replayed event: openings that died with the process are given up, names are found. */
   async replayed(): Promise<void> {
     for (const loop of this.all()) {
-      this.#index(loop, loop.state);
       const { state } = loop;
+      this.names.know(loop.stream, state);
       if (state.phase === 'opening' && state.step !== 'funded') {
         await loop.run({ type: 'AbandonOpening', code: 'node_restarted', reason: 'the node restarted before the channel was funded' });
-      }
+      } else if (state.phase === 'abandoned') this.#let(loop);
     }
   }
 
@@ -84,10 +106,7 @@ export class Channels {
 
   /** A channel_id names a channel only towards one peer: outpoints of strangers may collide (safety 02). */
   byChannelId(peer_id: NodeId, channel_id: Hex32): ChannelLoop | undefined {
-    return this.ofPeer(peer_id).find(({ state }) => {
-      if (isEstablished(state)) return state.funding.channel_id === channel_id;
-      return state.phase === 'opening' && temporaryId(state) === channel_id;
-    });
+    return this.ofPeer(peer_id).find(({ state }) => isEstablished(state) && state.funding.channel_id === channel_id) ?? this.byTemporaryId(peer_id, channel_id);
   }
 
   /** accept_channel and funding_created still speak of the temporary id. */
@@ -100,8 +119,10 @@ export class Channels {
     return this.ofPeer(peer_id).find(({ state }) => firstName(state) === temporary_channel_id);
   }
 
+  /** The channel that a forward may mean by a short_channel_id or an alias. */
   byShortChannelId(short_channel_id: ShortChannelId): ChannelLoop | undefined {
-    return this.#byScid.get(short_channel_id);
+    const stream = this.names.streamOf(short_channel_id);
+    return stream === undefined ? undefined : this.#loops.get(stream);
   }
 
   /** Our channels as the first hops of routes, with what they can carry now. */
@@ -109,7 +130,7 @@ export class Channels {
     return this.all().flatMap((loop): FirstHop[] => {
       const { state } = loop;
       if (!loop.usable || state.phase !== 'normal') return [];
-      const short_channel_id = state.funding.confirmed!.short_channel_id;
+      const short_channel_id = bookName(state)!;
       return [{ channel: loop.stream, short_channel_id, peer: state.terms.peer_id, available_msat: sendableMsat(state.terms, worstView(state.commitments)) }];
     });
   }
@@ -117,63 +138,88 @@ export class Channels {
   /** Proposes a channel to a connected peer. The outcome is that of open_channel being owed; the rest follows by messages. */
   async open(request: OpenRequest, session: Session): Promise<{ readonly stream: StreamId } | { readonly refused: Refusal }> {
     const loop = this.#create(request.peer_id);
+    this.#ours.add(loop.stream);
     loop.connected(session, true);
     const outcome = await loop.run({
       type: 'OpenChannel',
       ...request,
       local: this.#allocateKeys(),
       chain_hash: this.#context.chain.chain_hash,
-      temporary_channel_id: request.temporary_channel_id ?? toHex32(this.#entropy(32)),
+      temporary_channel_id: request.temporary_channel_id ?? toHex32(this.#options.entropy(32)),
       policy: this.#context.policy,
     });
-    if ('refused' in outcome) this.#forget(loop, request.peer_id);
-    return 'refused' in outcome ? outcome : { stream: loop.stream };
+    if ('refused' in outcome) return this.#undo(loop, request.peer_id), outcome;
+    return { stream: loop.stream };
   }
 
   /** BOLT 2: a peer proposes a channel. */
   async accept(message: MessageOf<'open_channel'>, session: Session): Promise<Outcome> {
     const { peer_id } = session;
-    const crowded = this.#crowded(peer_id) ?? this.#known(peer_id, message.temporary_channel_id);
-    if (crowded !== undefined) return { refused: crowded };
+    const refused = this.#crowded(peer_id) ?? this.#known(peer_id, message.temporary_channel_id);
+    if (refused !== undefined) return { refused };
     const loop = this.#create(peer_id);
     loop.connected(session, true);
     const { chain, policy } = this.#context;
-    const outcome = await loop.run({ type: 'ReceiveOpenChannel', peer_id, message, local: this.#allocateKeys(), chain_hash: chain.chain_hash, policy });
-    if ('refused' in outcome) this.#forget(loop, peer_id);
+    const outcome = await loop.run({ type: 'ReceiveOpenChannel', peer_id, message, local: this.#allocateKeys(), chain_hash: chain.chain_hash, policy, trusted: this.#options.trusted(peer_id) });
+    if ('refused' in outcome) this.#undo(loop, peer_id);
     return outcome;
   }
 
   #crowded(peer_id: NodeId): Refusal | undefined {
-    const pending = (loops: readonly ChannelLoop[]) => loops.filter(({ state }) => state.phase === 'none' || (state.phase === 'opening' && state.step !== 'funded') || (state.phase === 'opening' && state.funding.confirmed === undefined)).length;
-    const [ofPeer, inAll] = [pending(this.ofPeer(peer_id)), pending(this.all())];
-    if (ofPeer >= MAX_PENDING_PER_PEER) return { code: 'too_many_pending_channels', answer: 'warning', detail: { pending: ofPeer, limit: MAX_PENDING_PER_PEER } };
-    if (inAll >= MAX_PENDING) return { code: 'too_many_pending_channels', answer: 'warning', detail: { pending: inAll, limit: MAX_PENDING } };
-    return undefined;
+    const states = (loops: Iterable<ChannelLoop>): readonly ChannelState[] => [...loops].map(({ state }) => state);
+    return crowded({
+      limits: this.#limits,
+      peer_id,
+      ofPeer: states(this.ofPeer(peer_id)),
+      all: states(this.#loops.values()),
+      abandoned: this.#lost.height === this.#context.height() ? this.#lost.count : 0,
+      trusted: this.#options.trusted(peer_id),
+    });
   }
 
+  /** BOLT 2: temporary_channel_id "is unique from any other channel ID with the same peer". */
   #known(peer_id: NodeId, temporary_channel_id: Hex32): Refusal | undefined {
-    if (this.byTemporaryId(peer_id, temporary_channel_id) === undefined) return undefined;
+    if (this.byChannelId(peer_id, temporary_channel_id) === undefined) return undefined;
     return { code: 'temporary_channel_id_in_use', answer: 'warning', detail: { temporary_channel_id } };
   }
 
+  /** Safety 02: by a channel of this peer's other than the one that was proposed as `except`. A closed one is no longer spoken of. */
+  #isInUse(peer_id: NodeId, channel_id: Hex32, except: Hex32): boolean {
+    return this.ofPeer(peer_id).some(({ state }) => {
+      if (isEstablished(state)) return state.funding.channel_id === channel_id && state.terms.temporary_channel_id !== except;
+      return state.phase === 'opening' && temporaryId(state) === channel_id && channel_id !== except;
+    });
+  }
+
   #create(peer_id: NodeId): ChannelLoop {
-    let attempt = this.#byPeer.get(peer_id)?.size ?? 0;
-    while (this.#loops.has(channelStream(peer_id, attempt))) attempt++;
+    const attempt = this.#attempts.get(peer_id) ?? 0;
     return this.#add(channelStream(peer_id, attempt), peer_id);
   }
 
   #add(stream: StreamId, peer_id: NodeId): ChannelLoop {
     const loop = new ChannelLoop(stream, this.#context);
     this.#loops.set(stream, loop);
+    this.#attempts.set(peer_id, Math.max(this.#attempts.get(peer_id) ?? 0, attemptOf(stream) + 1));
     const loops = this.#byPeer.get(peer_id) ?? new Set();
     this.#byPeer.set(peer_id, loops.add(loop));
     return loop;
   }
 
-  /** Nothing of it was written. */
+  /** Nothing of it was written: who is refused leaves no trace. */
+  #undo(loop: ChannelLoop, peer_id: NodeId): void {
+    this.#forget(loop, peer_id);
+    this.#ours.delete(loop.stream);
+    const attempt = attemptOf(loop.stream);
+    if (this.#attempts.get(peer_id) !== attempt + 1) return;
+    if (attempt === 0) this.#attempts.delete(peer_id);
+    else this.#attempts.set(peer_id, attempt);
+  }
+
   #forget(loop: ChannelLoop, peer_id: NodeId): void {
     this.#loops.delete(loop.stream);
-    this.#byPeer.get(peer_id)?.delete(loop);
+    const loops = this.#byPeer.get(peer_id);
+    loops?.delete(loop);
+    if (loops?.size === 0) this.#byPeer.delete(peer_id);
   }
 
   /** An index is never used twice: it is in the log before any of its keys leaves. */
@@ -183,14 +229,22 @@ export class Channels {
     return { key_index, keys: signer.channelKeys(key_index), first_per_commitment_point: signer.perCommitmentPoint(key_index, 0n) };
   }
 
-  #index(loop: ChannelLoop, state: ChannelState): void {
-    if (!isEstablished(state)) return;
-    const { funding, ready } = state;
-    for (const scid of [funding.confirmed?.short_channel_id, ready.local_alias]) {
-      if (scid === undefined) continue;
-      if (state.phase === 'closed') this.#byScid.delete(scid);
-      else this.#byScid.set(scid, loop);
-    }
+  #know(stream: StreamId, state: ChannelState): void {
+    this.names.know(stream, state);
+    const loop = this.#loops.get(stream);
+    if (state.phase === 'abandoned' && loop !== undefined) this.#let(loop);
+  }
+
+  /** An opening of a peer's that came to nothing is soon forgotten; our own wishes stay for those who ask what became of them. */
+  #let(loop: ChannelLoop): void {
+    if (this.#abandoned.has(loop) || this.#ours.has(loop.stream)) return;
+    const height = this.#context.height();
+    this.#lost = { height, count: this.#lost.height === height ? this.#lost.count + 1 : 1 };
+    this.#abandoned.add(loop);
+    if (this.#abandoned.size <= ABANDONED_KEPT) return;
+    const [oldest] = this.#abandoned;
+    this.#abandoned.delete(oldest!);
+    this.#forget(oldest!, peerOf(oldest!.stream));
   }
 }
 
@@ -204,4 +258,5 @@ function firstName(state: ChannelState): Hex32 | undefined {
   return state.phase === 'abandoned' ? state.channel_id : undefined;
 }
 
+const attemptOf = (stream: StreamId): number => Number(stream.slice(stream.lastIndexOf('-') + 1));
 const peerOf = (stream: StreamId): NodeId => stream.split('-')[1] as NodeId;

@@ -1,16 +1,20 @@
 /** From an input to a command: the facts that a rule may not fetch itself (onion layers, heights, points) are gathered here. */
+import { channelId } from '../bolt/02-peer-protocol/opening.ts';
 import { decodePayload, type HopPayload, type InvalidPayload } from '../bolt/04-onion-routing/payload.ts';
 import { encodeFailure, failureCode } from '../bolt/04-onion-routing/failure-codes.ts';
 import { onionEphemeralKey, peelOnion } from '../bolt/04-onion-routing/sphinx.ts';
 import { perCommitmentPoint } from '../bolt/03-transactions/keys.ts';
+import { FIRST_SECRET_INDEX } from '../bolt/03-transactions/per-commitment-secret.ts';
+import type { FeatureName } from '../bolt/09-features/features.ts';
 import { crypto } from '../bolt/crypto.ts';
 import type { Message, MessageOf } from '../bolt/messages.ts';
 import { fromHex, toHex, toHex32, ZERO_32, type Hex, type Hex32 } from '../bolt/primitives.ts';
-import type { ChannelCommand } from '../domain/channel/commands.ts';
+import type { ChannelCommand, ReadyFacts } from '../domain/channel/commands.ts';
 import { isEstablished, type ChannelState } from '../domain/channel/state.ts';
 import type { Hop } from '../events/channel/updates.ts';
 import type { Attachment } from '../events/store.ts';
 import { announcementDigest } from './announcement.ts';
+import { closeFeatures } from './close-channel.ts';
 import type { ChannelContext } from './channel-context.ts';
 
 export interface Gathered {
@@ -18,16 +22,16 @@ export interface Gathered {
   readonly attachments?: readonly Attachment[];
 }
 
-/** A peer's message as a command. Undefined for messages that are not for a channel that exists already. */
-export function gatherMessage(message: Message, state: ChannelState, context: ChannelContext): Gathered | undefined {
+/** A peer's message as a command. `features`: those of the connection it came on. Undefined for messages that are not for a channel that exists already. */
+export function gatherMessage(message: Message, state: ChannelState, context: ChannelContext, features?: ReadonlySet<FeatureName>): Gathered | undefined {
   const { policy } = context;
   switch (message.type) {
     case 'accept_channel':
       return { command: { type: 'ReceiveAcceptChannel', message, policy } };
     case 'funding_created':
-      return { command: { type: 'ReceiveFundingCreated', message } };
+      return { command: { type: 'ReceiveFundingCreated', message, height: context.height(), channel_id_in_use: isInUse(message, state, context), ready: readyAtOnce(state, context) } };
     case 'funding_signed':
-      return { command: { type: 'ReceiveFundingSigned', message } };
+      return { command: { type: 'ReceiveFundingSigned', message, ready: readyAtOnce(state, context) } };
     case 'channel_ready':
       return { command: { type: 'ReceiveChannelReady', message, height: context.height() } };
     case 'announcement_signatures':
@@ -41,7 +45,7 @@ export function gatherMessage(message: Message, state: ChannelState, context: Ch
     case 'update_fail_malformed_htlc':
       return { command: { type: 'ReceiveUpdateFailMalformedHtlc', message } };
     case 'update_fee':
-      return { command: { type: 'ReceiveUpdateFee', message, policy } };
+      return { command: { type: 'ReceiveUpdateFee', message, policy, feerates: context.feerates() } };
     case 'commitment_signed':
       return { command: { type: 'ReceiveCommitmentSigned', message, next_per_commitment_point: pointAfterNext(state, context) } };
     case 'revoke_and_ack':
@@ -49,14 +53,33 @@ export function gatherMessage(message: Message, state: ChannelState, context: Ch
     case 'channel_reestablish':
       return { command: { type: 'ReceiveChannelReestablish', message, knows_our_secret: knowsOurSecret(message, state, context) } };
     case 'shutdown':
-      return { command: { type: 'ReceiveShutdown', message } };
+      return { command: { type: 'ReceiveShutdown', message, common: closeFeatures(features) } };
     case 'closing_signed':
-      return { command: { type: 'ReceiveClosingSigned', message, feerate_per_kw: context.feerate() } };
+      return { command: { type: 'ReceiveClosingSigned', message, feerate_per_kw: context.feerate(), common: closeFeatures(features) } };
+    case 'closing_complete':
+      return { command: { type: 'ReceiveClosingComplete', message, common: closeFeatures(features) } };
+    case 'closing_sig':
+      return { command: { type: 'ReceiveClosingSig', message } };
     case 'error':
       return { command: { type: 'ReceiveError', data: printable(message.data) } };
     default:
       return undefined;
   }
+}
+
+/** Safety 02: whoever asks first has the name. */
+function isInUse({ funding_txid, funding_output_index, temporary_channel_id }: MessageOf<'funding_created'>, state: ChannelState, { names }: ChannelContext): boolean {
+  if (names === undefined || state.phase !== 'opening' || state.step !== 'accepted') return false;
+  return !names.claim(state.terms.peer_id, channelId(funding_txid, funding_output_index), temporary_channel_id);
+}
+
+/** The facts of channel_ready, where it does not wait for a block. */
+function readyAtOnce(state: ChannelState, context: ChannelContext): ReadyFacts | undefined {
+  return 'terms' in state && state.terms.zero_conf ? readyFacts(state.terms.key_index, context) : undefined;
+}
+
+export function readyFacts(key_index: number, { signer, names }: Pick<ChannelContext, 'names'> & { readonly signer: Pick<ChannelContext['signer'], 'perCommitmentPoint'> }): ReadyFacts {
+  return { next_per_commitment_point: signer.perCommitmentPoint(key_index, 1n), short_channel_id_alias: names?.freshAlias() };
 }
 
 /** BOLT 2: revoke_and_ack carries the point after the one being signed now. */
@@ -67,7 +90,8 @@ function pointAfterNext(state: ChannelState, { signer }: ChannelContext) {
 
 /** The peer proves that it is ahead of us by a secret that only we could have revealed: its point is then ours. */
 function knowsOurSecret(message: MessageOf<'channel_reestablish'>, state: ChannelState, { signer }: ChannelContext): boolean {
-  if (!isEstablished(state) || message.next_revocation_number === 0n) return false;
+  // A u64 on the wire, but no commitment has a number beyond 48 bits.
+  if (!isEstablished(state) || message.next_revocation_number === 0n || message.next_revocation_number > FIRST_SECRET_INDEX + 1n) return false;
   const secret = message.your_last_per_commitment_secret;
   if (!crypto().isPrivateKey(fromHex(secret))) return false;
   return perCommitmentPoint(secret) === signer.perCommitmentPoint(state.terms.key_index, message.next_revocation_number - 1n);

@@ -173,7 +173,7 @@ function receive({ signer, channel }: Node, peer: Node, message: Message): Chann
     case 'accept_channel':
       return { type: 'ReceiveAcceptChannel', message, policy };
     case 'funding_created':
-      return { type: 'ReceiveFundingCreated', message };
+      return { type: 'ReceiveFundingCreated', message, height: 0 };
     case 'funding_signed':
       return { type: 'ReceiveFundingSigned', message };
     case 'channel_ready':

@@ -1,8 +1,12 @@
 /** What a channel can be asked: imperatives of ours, and `Receive<Message>` for the peer's. Every fact of the world they need is a field. */
+import type { CommitmentSpec } from '../../bolt/03-transactions/commitment-tx.ts';
 import type { Message } from '../../bolt/messages.ts';
 import type { ChannelPublicKeys } from '../../bolt/03-transactions/keys.ts';
-import type { BlockHeight, Hex, Hex32, Msat, NodeId, Point, Sat } from '../../bolt/primitives.ts';
+import type { BlockHeight, Hex, Hex32, Msat, NodeId, Point, Sat, ShortChannelId } from '../../bolt/primitives.ts';
 import type { Hop, HtlcFailure, Origin } from '../../events/channel/updates.ts';
+import type { Feerates } from '../feerates.ts';
+import type { StaticChannel } from './recovery.ts';
+import type { FundedClaim, WatchedSpend } from '../onchain/types.ts';
 
 type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
 
@@ -33,6 +37,24 @@ export interface LocalKeys {
   readonly first_per_commitment_point: Point;
 }
 
+/** What our channel_ready says: the point of our commitment 1, and a name for the channel that no other channel has. */
+export interface ReadyFacts {
+  readonly next_per_commitment_point: Point;
+  readonly short_channel_id_alias?: ShortChannelId;
+}
+
+/** What both peers offer on this connection (BOLT 9) and a close depends on. */
+export interface CloseFeatures {
+  readonly anysegwit: boolean;
+  readonly simple_close: boolean;
+}
+
+/** What a user may ask of a mutual close: where our share goes, and the feerate in sat per 1000 weight. */
+export interface CloseWish {
+  readonly scriptpubkey?: Hex;
+  readonly feerate_per_kw?: number;
+}
+
 export type ChannelCommand =
   | {
       readonly type: 'OpenChannel';
@@ -48,15 +70,18 @@ export type ChannelCommand =
       readonly policy: ChannelPolicy;
       readonly upfront_shutdown_script?: Hex;
     }
-  | { readonly type: 'ReceiveOpenChannel'; readonly peer_id: NodeId; readonly message: MessageOf<'open_channel'>; readonly local: LocalKeys; readonly chain_hash: Hex32; readonly policy: ChannelPolicy; readonly upfront_shutdown_script?: Hex }
+  | { readonly type: 'ReceiveOpenChannel'; readonly peer_id: NodeId; readonly message: MessageOf<'open_channel'>; /** We take a channel of this peer's before its funding is in a block. */ readonly trusted?: boolean; readonly local: LocalKeys; readonly chain_hash: Hex32; readonly policy: ChannelPolicy; readonly upfront_shutdown_script?: Hex }
   | { readonly type: 'ReceiveAcceptChannel'; readonly message: MessageOf<'accept_channel'>; readonly policy: ChannelPolicy }
   /** The wallet made (and keeps back) the funding transaction. */
   | { readonly type: 'CreateFunding'; readonly funding_txid: Hex32; readonly funding_output_index: number; readonly funding_transaction: Hex }
-  | { readonly type: 'ReceiveFundingCreated'; readonly message: MessageOf<'funding_created'> }
-  | { readonly type: 'ReceiveFundingSigned'; readonly message: MessageOf<'funding_signed'> }
+  /** `channel_id_in_use`: by another channel with this peer. `ready`: gathered for channels that are used at once. */
+  | { readonly type: 'ReceiveFundingCreated'; readonly message: MessageOf<'funding_created'>; readonly height: BlockHeight; readonly channel_id_in_use?: boolean; readonly ready?: ReadyFacts }
+  | { readonly type: 'ReceiveFundingSigned'; readonly message: MessageOf<'funding_signed'>; readonly ready?: ReadyFacts }
   | { readonly type: 'AbandonOpening'; readonly code: string; readonly reason: string }
   /** The funding output has `minimum_depth` confirmations. `next_per_commitment_point` is that of our commitment 1. */
-  | { readonly type: 'ConfirmFunding'; readonly funding_txid: Hex32; readonly funding_transaction: Hex; readonly block_height: BlockHeight; readonly transaction_index: number; readonly next_per_commitment_point: Point }
+  | { readonly type: 'ConfirmFunding'; readonly funding_txid: Hex32; readonly funding_transaction: Hex; readonly block_height: BlockHeight; readonly transaction_index: number } & ReadyFacts
+  /** The chain has no funding transaction, in no block up to `height`. */
+  | { readonly type: 'MissFunding'; readonly height: BlockHeight }
   | { readonly type: 'ReceiveChannelReady'; readonly message: MessageOf<'channel_ready'>; readonly height: BlockHeight }
   /** `announcement_digest`: of the channel_announcement that both sides build for the message's short_channel_id (BOLT 7). */
   | { readonly type: 'ReceiveAnnouncementSignatures'; readonly message: MessageOf<'announcement_signatures'>; readonly announcement_digest: Hex32 }
@@ -69,7 +94,8 @@ export type ChannelCommand =
   | { readonly type: 'ReceiveUpdateFulfillHtlc'; readonly message: MessageOf<'update_fulfill_htlc'> }
   | { readonly type: 'ReceiveUpdateFailHtlc'; readonly message: MessageOf<'update_fail_htlc'>; readonly reason_hash: Hex32 }
   | { readonly type: 'ReceiveUpdateFailMalformedHtlc'; readonly message: MessageOf<'update_fail_malformed_htlc'> }
-  | { readonly type: 'ReceiveUpdateFee'; readonly message: MessageOf<'update_fee'>; readonly policy: ChannelPolicy }
+  /** `feerates`: today's, to judge the peer's by. */
+  | { readonly type: 'ReceiveUpdateFee'; readonly message: MessageOf<'update_fee'>; readonly policy: ChannelPolicy; readonly feerates?: Feerates }
   /** Asked by the loop when its mailbox is empty and changes wait. */
   | { readonly type: 'SignCommitment' }
   /** `next_per_commitment_point` is that of our commitment after the one being signed. */
@@ -77,12 +103,16 @@ export type ChannelCommand =
   | { readonly type: 'ReceiveRevokeAndAck'; readonly message: MessageOf<'revoke_and_ack'> }
   /** `knows_our_secret`: your_last_per_commitment_secret is ours for next_revocation_number - 1 (checked with the signer). */
   | { readonly type: 'ReceiveChannelReestablish'; readonly message: MessageOf<'channel_reestablish'>; readonly knows_our_secret: boolean }
-  /** Our shutdown: the user's wish, or the answer to the peer's. */
-  | { readonly type: 'CloseChannel'; readonly scriptpubkey: Hex }
-  | { readonly type: 'ReceiveShutdown'; readonly message: MessageOf<'shutdown'> }
+  /** Our shutdown: the user's wish, or the answer to the peer's. `chosen`: the user named this script, and no other will do. */
+  | { readonly type: 'CloseChannel'; readonly scriptpubkey: Hex; readonly chosen?: boolean; readonly common?: CloseFeatures }
+  | { readonly type: 'ReceiveShutdown'; readonly message: MessageOf<'shutdown'>; readonly common?: CloseFeatures }
   /** Asked by the loop when the opener's first closing_signed is due. */
   | { readonly type: 'NegotiateClosing'; readonly feerate_per_kw: number }
-  | { readonly type: 'ReceiveClosingSigned'; readonly message: MessageOf<'closing_signed'>; readonly feerate_per_kw: number }
+  | { readonly type: 'ReceiveClosingSigned'; readonly message: MessageOf<'closing_signed'>; readonly feerate_per_kw: number; readonly common?: CloseFeatures }
+  /** Our closing_complete: asked by the loop when it is due, or (`wish`) by the user for a higher fee or another script. */
+  | { readonly type: 'ProposeClosing'; readonly feerate_per_kw: number; readonly locktime: number; readonly common: CloseFeatures; readonly wish?: CloseWish }
+  | { readonly type: 'ReceiveClosingComplete'; readonly message: MessageOf<'closing_complete'>; readonly common?: CloseFeatures }
+  | { readonly type: 'ReceiveClosingSig'; readonly message: MessageOf<'closing_sig'> }
   | { readonly type: 'ForceClose'; readonly reason: string }
   /** The peer sent `error` for this channel: BOLT 1 fails it. */
   | { readonly type: 'ReceiveError'; readonly data: string }
@@ -90,11 +120,22 @@ export type ChannelCommand =
   | {
       readonly type: 'ReceiveBlock';
       readonly height: BlockHeight;
-      readonly funding_spend?: { readonly txid: Hex32; readonly transaction: Hex; readonly block_height: BlockHeight };
+      /** `revoked_spec`: of a commitment of the peer that it revoked, as it was signed; rebuilt from the log for `revokedNumber(state, transaction)`. */
+      readonly funding_spend?: { readonly txid: Hex32; readonly transaction: Hex; readonly block_height: BlockHeight; readonly revoked_spec?: CommitmentSpec };
+      /** Of outputs that `watchedOutputs(state)` names. */
+      readonly spends?: readonly WatchedSpend[];
+      /** What `plannedClaims(state)` asked for, with what it needed. What no longer fits is left out. */
+      readonly claims?: readonly FundedClaim[];
       readonly confirmed_sweeps?: readonly { readonly txid: Hex32; readonly block_height: BlockHeight }[];
       readonly sweep?: { readonly destination_script: Hex; readonly feerate_per_kw: number };
     }
-  /** The block with the funding spend is gone. */
-  | { readonly type: 'RollBack'; readonly to_height: BlockHeight };
+  /** A transaction that is in no block yet: it may show a preimage, and nothing else of it counts. */
+  | { readonly type: 'ReceiveMempoolTransaction'; readonly txid: Hex32; readonly transaction: Hex }
+  /** Blocks above are gone, with all that they held of this channel. */
+  | { readonly type: 'RollBack'; readonly to_height: BlockHeight }
+  /** The log is older than what we did: nothing of ours may be published any more. */
+  | { readonly type: 'EnterRecovery'; readonly reason: string }
+  /** From a static backup: a channel that this log does not have. */
+  | { readonly type: 'RestoreChannel'; readonly channel: StaticChannel; readonly local: LocalKeys; readonly chain_hash: Hex32; readonly reason: string };
 
 export type ChannelCommandType = ChannelCommand['type'];

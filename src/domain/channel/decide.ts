@@ -4,9 +4,12 @@ import { never, type Decider, type Decision } from '../decider.ts';
 import type { ChannelCommand } from './commands.ts';
 import { receiveCommitmentSigned, receiveRevokeAndAck, signCommitment } from './committing.ts';
 import { evolveChannel } from './evolve.ts';
-import { abandonOpening, confirmFunding, createFunding, openChannel, receiveAcceptChannel, receiveAnnouncementSignatures, receiveChannelReady, receiveFundingCreated, receiveFundingSigned, receiveOpenChannel } from './opening.ts';
+import { confirmFunding, createFunding, missFunding, receiveFundingCreated, receiveFundingSigned } from './funding.ts';
+import { abandonOpening, openChannel, receiveAcceptChannel, receiveAnnouncementSignatures, receiveChannelReady, receiveOpenChannel } from './opening.ts';
+import { enterRecovery, restoreChannel } from './recovery.ts';
 import { receiveChannelReestablish } from './reestablish.ts';
 import { closeChannel, negotiateClosing, receiveClosingSigned, receiveShutdown } from './shutdown.ts';
+import { proposeClosing, receiveClosingComplete, receiveClosingSig } from './simple-close.ts';
 import { forceClose, receiveBlock, receiveError, rollBack } from './spending.ts';
 import { initialChannel, type ChannelState } from './state.ts';
 import { failHtlc, failMalformedHtlc, fulfillHtlc, offerHtlc, receiveUpdateAddHtlc, receiveUpdateFailHtlc, receiveUpdateFailMalformedHtlc, receiveUpdateFulfillHtlc } from './updates.ts';
@@ -32,6 +35,8 @@ export function decideChannel(command: ChannelCommand, state: ChannelState): Dec
       return abandonOpening(command, state);
     case 'ConfirmFunding':
       return confirmFunding(command, state);
+    case 'MissFunding':
+      return missFunding(command, state);
     case 'ReceiveChannelReady':
       return receiveChannelReady(command, state);
     case 'ReceiveAnnouncementSignatures':
@@ -74,6 +79,12 @@ export function decideChannel(command: ChannelCommand, state: ChannelState): Dec
       return negotiateClosing(command, state);
     case 'ReceiveClosingSigned':
       return receiveClosingSigned(command, state);
+    case 'ProposeClosing':
+      return proposeClosing(command, state);
+    case 'ReceiveClosingComplete':
+      return receiveClosingComplete(command, state);
+    case 'ReceiveClosingSig':
+      return receiveClosingSig(command, state);
     case 'ForceClose':
       return forceClose(command, state);
     case 'ReceiveError':
@@ -82,6 +93,10 @@ export function decideChannel(command: ChannelCommand, state: ChannelState): Dec
       return receiveBlock(command, state);
     case 'RollBack':
       return rollBack(command, state);
+    case 'EnterRecovery':
+      return enterRecovery(command, state);
+    case 'RestoreChannel':
+      return restoreChannel(command, state);
     default:
       return never(command);
   }

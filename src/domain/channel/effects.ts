@@ -3,8 +3,10 @@ import type { Message } from '../../bolt/messages.ts';
 import type { Hex32, Sat } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { HtlcFailure } from '../../events/channel/updates.ts';
+import { awaitsFunding } from './opening-facts.ts';
+import { hasCompleteClose, signedCloseOf } from './mutual-closes.ts';
 import { retransmissions, type Retransmission } from './reestablish.ts';
-import { isEstablished, type ChannelState, type EstablishedState, type Htlc } from './state.ts';
+import { isEstablished, type ChannelState, type ClosingProposal, type EstablishedState, type Htlc, type SignedClose } from './state.ts';
 
 /** A message still to be completed by the signer or with an attachment, or something for the chain. */
 export type Effect =
@@ -14,9 +16,12 @@ export type Effect =
   | { readonly kind: 'send_funding_created' | 'send_funding_signed' | 'send_commitment_signed' | 'send_announcement_signatures' }
   | { readonly kind: 'send_revoke_and_ack'; readonly commitment_number: bigint }
   | { readonly kind: 'send_closing_signed'; readonly fee_satoshis: Sat; readonly fee_range?: { readonly min_fee_satoshis: Sat; readonly max_fee_satoshis: Sat } }
+  | { readonly kind: 'send_closing_complete'; readonly proposal: ClosingProposal }
+  | { readonly kind: 'send_closing_sig'; readonly close: SignedClose }
   /** The channel is failed: the peer hears why. */
   | { readonly kind: 'send_error'; readonly channel_id: Hex32; readonly data: string }
-  | { readonly kind: 'broadcast'; readonly what: 'funding' | 'commitment' | 'closing' | 'sweep' };
+  /** `claim_txid`: of a claim. */
+  | { readonly kind: 'broadcast'; readonly what: 'funding' | 'commitment' | 'closing' | 'sweep' | 'claim'; readonly claim_txid?: Hex32 };
 
 /** `state` is the one after all of `events`. */
 export function effectsOf(events: readonly ChannelEvent[], state: ChannelState): readonly Effect[] {
@@ -68,7 +73,12 @@ function establishedEffect(event: ChannelEvent, state: EstablishedState): readon
     case 'ClosingSignedSent':
       return [{ kind: 'send_closing_signed', fee_satoshis: event.fee_satoshis, fee_range: event.fee_range }];
     case 'ClosingAgreed':
+    case 'ClosingSigReceived':
       return [{ kind: 'broadcast', what: 'closing' }];
+    case 'ClosingCompleteSent':
+      return [{ kind: 'send_closing_complete', proposal: { closer: 'local', ...event } }];
+    case 'ClosingSigSent':
+      return [{ kind: 'send_closing_sig', close: signedCloseOf(state, event.closing_txid) }, { kind: 'broadcast', what: 'closing' }];
     case 'ChannelFailed':
       return failureEffects(channel_id, event);
     case 'FundingUnspent':
@@ -86,20 +96,26 @@ function failureEffects(channel_id: Hex32, { by, code, reason }: Extract<Channel
   return mayPublish(code) ? [...told, { kind: 'broadcast', what: 'commitment' }] : told;
 }
 
-const mayPublish = (failureCode: string): boolean => failureCode !== 'data_loss';
+/** Nor does anything spend an output that was never ours. */
+const UNPUBLISHABLE: ReadonlySet<string> = new Set(['data_loss', 'funding_amount_differs', 'funding_script_differs']);
+const mayPublish = (failureCode: string): boolean => !UNPUBLISHABLE.has(failureCode);
 
 /** What the chain is still owed in this state: repeated with every block, and after a restart. */
 export function owedToChain(state: ChannelState): readonly Effect[] {
   const owe = (what: Extract<Effect, { kind: 'broadcast' }>['what']): readonly Effect[] => [{ kind: 'broadcast', what }];
   switch (state.phase) {
     case 'opening':
-      return state.step === 'funded' && state.terms.role === 'opener' && state.funding.confirmed === undefined ? owe('funding') : [];
+    case 'normal':
+      return awaitsFunding(state) && state.terms.role === 'opener' ? owe('funding') : [];
     case 'closing':
-      return state.agreed === undefined ? [] : owe('closing');
+      return hasCompleteClose(state) ? owe('closing') : [];
     case 'resolving':
       if (state.spend !== undefined) return state.sweeps.some((sweep) => sweep.confirmed_height === undefined) ? owe('sweep') : [];
-      if (state.agreed !== undefined) return owe('closing');
-      return state.failure !== undefined && mayPublish(state.failure.code) ? owe('commitment') : [];
+      return [
+        ...(hasCompleteClose(state) ? owe('closing') : []),
+        // A close that both signed may be too cheap for its time: whoever wants out by force is not held back by it.
+        ...(state.failure !== undefined && mayPublish(state.failure.code) ? owe('commitment') : []),
+      ];
     default:
       return [];
   }
@@ -118,7 +134,8 @@ function openingMessage(event: Extract<ChannelEvent, { type: 'OpenChannelSent' |
 
 /** channel_ready carries the point of our commitment 1. */
 function channelReady({ funding, commitments, ready }: EstablishedState): Message {
-  const tlvs = ready.local_alias === undefined ? {} : { short_channel_id: ready.local_alias };
+  const alias = ready.local_aliases.at(-1);
+  const tlvs = alias === undefined ? {} : { short_channel_id: alias };
   return { type: 'channel_ready', channel_id: funding.channel_id, second_per_commitment_point: commitments.local.next_point!, tlvs };
 }
 

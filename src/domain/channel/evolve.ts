@@ -1,9 +1,12 @@
 /** A channel's facts fold into its state: one case per event, trusting each. */
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { evolveCommitmentSignedReceived, evolveCommitmentSignedSent, evolveRevokeAndAckReceived, evolveRevokeAndAckSent } from './committing.ts';
-import { becomeNormal, evolveAccept, evolveAnnouncement, evolveFundingConfirmed, evolveFundingCreated, evolveFundingSigned, evolveProposal, evolveReady } from './opening-facts.ts';
+import { evolveChannelResolved, evolveClaimStarted, evolveCommitmentOutputsFound, evolveFailureTold, evolveIncomingPreimageLearned, evolveOutputSpent, evolveOutputUnspent, evolvePreimageFound, reopened } from '../onchain/evolve.ts';
+import { becomeNormal, evolveAccept, evolveAnnouncement, evolveFundingAwaited, evolveFundingConfirmed, evolveFundingCreated, evolveFundingSigned, evolveProposal, evolveReady } from './opening-facts.ts';
+import { evolveChannelRestored } from './recovery.ts';
 import { evolveReestablish } from './reestablish.ts';
-import { becomeClosing, evolveClosingAgreed, evolveClosingSigned, evolveShutdown } from './shutdown.ts';
+import { becomeClosing, closingReestablished, evolveClosingAgreed, evolveClosingSigned, evolveShutdown, evolveShutdownAgain } from './shutdown.ts';
+import { evolveClosingCompleteReceived, evolveClosingCompleteSent, evolveClosingSigReceived, evolveClosingSigSent } from './simple-close.ts';
 import { evolveChannelClosed, evolveChannelFailed, evolveFundingSpent, evolveFundingUnspent, evolveSweepConfirmed, evolveSweepStarted } from './spending.ts';
 import { never } from '../decider.ts';
 import { isEstablished, isLive, type ChannelState, type Commitments, type EstablishedState } from './state.ts';
@@ -27,6 +30,8 @@ export function evolveChannel(state: ChannelState, event: ChannelEvent): Channel
       return state.phase === 'opening' && state.step === 'funding_created' ? evolveFundingSigned(state, event) : misplaced(state, event);
     case 'FundingConfirmed':
       return evolveFundingConfirmed(established(state, event), event);
+    case 'FundingAwaited':
+      return evolveFundingAwaited(established(state, event), event);
     case 'ChannelReadySent':
     case 'ChannelReadyReceived':
       return becomeNormal(evolveReady(established(state, event), event));
@@ -60,20 +65,31 @@ export function evolveChannel(state: ChannelState, event: ChannelEvent): Channel
 
     case 'ShutdownSent':
     case 'ShutdownReceived':
+      if (event.type === 'ShutdownReceived' && state.phase === 'closing') return evolveShutdownAgain(state, event);
       return isLive(state) ? becomeClosing(evolveShutdown(state, event)) : misplaced(state, event);
     case 'ClosingSignedSent':
     case 'ClosingSignedReceived':
       return state.phase === 'closing' ? evolveClosingSigned(state, event) : misplaced(state, event);
     case 'ClosingAgreed':
       return state.phase === 'closing' ? evolveClosingAgreed(state, event) : misplaced(state, event);
+    case 'ClosingCompleteSent':
+      return state.phase === 'closing' ? evolveClosingCompleteSent(state, event) : misplaced(state, event);
+    case 'ClosingCompleteReceived':
+      return state.phase === 'closing' ? evolveClosingCompleteReceived(state, event) : misplaced(state, event);
+    case 'ClosingSigSent':
+      return state.phase === 'closing' ? evolveClosingSigSent(state, event) : misplaced(state, event);
+    case 'ClosingSigReceived':
+      return state.phase === 'closing' ? evolveClosingSigReceived(state, event) : misplaced(state, event);
     case 'OpeningAbandoned':
       return abandon(state, event);
+    case 'ChannelRestored':
+      return state.phase === 'none' ? evolveChannelRestored(event) : misplaced(state, event);
     case 'ChannelFailed':
       return evolveChannelFailed(established(state, event), event);
     case 'FundingSpent':
       return evolveFundingSpent(established(state, event), event);
     case 'FundingUnspent':
-      return state.phase === 'resolving' ? evolveFundingUnspent(state) : misplaced(state, event);
+      return evolveFundingUnspent(reopened(ending(state, event)));
     case 'SweepStarted':
       return state.phase === 'resolving' ? evolveSweepStarted(state, event) : misplaced(state, event);
     case 'SweepConfirmed':
@@ -81,10 +97,26 @@ export function evolveChannel(state: ChannelState, event: ChannelEvent): Channel
     case 'ChannelClosed':
       return state.phase === 'resolving' ? evolveChannelClosed(state) : misplaced(state, event);
 
+    case 'CommitmentOutputsFound':
+      return evolveCommitmentOutputsFound(resolving(state, event), event);
+    case 'OutputSpent':
+      return evolveOutputSpent(resolving(state, event), event);
+    case 'OutputUnspent':
+      return evolveOutputUnspent(reopened(ending(state, event)), event);
+    case 'ClaimStarted':
+      return evolveClaimStarted(resolving(state, event), event);
+    case 'PreimageFound':
+      return evolvePreimageFound(established(state, event), event);
+    case 'IncomingPreimageLearned':
+      return evolveIncomingPreimageLearned(resolving(state, event), event);
+    case 'ChannelResolved':
+      return evolveChannelResolved(resolving(state, event));
+    case 'OutgoingHtlcFailed':
+      return state.phase === 'resolving' ? evolveFailureTold(state, event.htlc_id) : state;
+
     // Told to other streams; the channel itself learns nothing from them.
     case 'IncomingHtlcCommitted':
     case 'OutgoingHtlcFulfilled':
-    case 'OutgoingHtlcFailed':
     case 'HtlcOfferDeclined':
       return state;
     default:
@@ -99,6 +131,10 @@ function misplaced(state: ChannelState, event: ChannelEvent): never {
 
 const established = (state: ChannelState, event: ChannelEvent): EstablishedState => (isEstablished(state) ? state : misplaced(state, event));
 
+type EndingState = Extract<ChannelState, { phase: 'resolving' | 'closed' }>;
+const resolving = (state: ChannelState, event: ChannelEvent): Extract<ChannelState, { phase: 'resolving' }> => (state.phase === 'resolving' ? state : misplaced(state, event));
+const ending = (state: ChannelState, event: ChannelEvent): EndingState => (state.phase === 'resolving' || state.phase === 'closed' ? state : misplaced(state, event));
+
 function update(state: ChannelState, event: ChannelEvent, change: (commitments: Commitments) => Commitments): ChannelState {
   return isLive(state) ? { ...state, commitments: change(state.commitments) } : misplaced(state, event);
 }
@@ -106,12 +142,13 @@ function update(state: ChannelState, event: ChannelEvent, change: (commitments: 
 /** The closing negotiation starts again with each connection. */
 function reestablished(state: EstablishedState): ChannelState {
   const after = { ...state, commitments: evolveReestablish(state.commitments) };
-  return after.phase === 'closing' ? { ...after, offers: [] } : becomeClosing(after);
+  return after.phase === 'closing' ? closingReestablished(after) : becomeClosing(after);
 }
 
 function abandon(state: ChannelState, { code, reason, type }: Extract<ChannelEvent, { type: 'OpeningAbandoned' }>): ChannelState {
-  if (state.phase !== 'opening') throw new Error(`${type} cannot follow in phase ${state.phase}`);
-  const { peer_id, temporary_channel_id } = state.step === 'proposed' ? state.proposal : state.terms;
+  const unfunded = state.phase === 'resolving' && state.funding.confirmed === undefined && state.spend === undefined;
+  if (state.phase !== 'opening' && !unfunded) throw new Error(`${type} cannot follow in phase ${state.phase}`);
+  const { peer_id, temporary_channel_id } = 'proposal' in state ? state.proposal : state.terms;
   const channel_id = isEstablished(state) ? state.funding.channel_id : temporary_channel_id;
   return { phase: 'abandoned', code, reason, peer_id, channel_id };
 }

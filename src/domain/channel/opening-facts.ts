@@ -1,23 +1,13 @@
 /** BOLT 2, "Channel Establishment v1": how the facts of an opening fold into a channel. */
 import { ANNOUNCE_CHANNEL } from '../../bolt/02-peer-protocol/opening.ts';
-import type { CommitmentFormat } from '../../bolt/03-transactions/commitment-tx.ts';
 import { EMPTY_SECRET_STORE } from '../../bolt/03-transactions/per-commitment-secret.ts';
-import { CHANNEL_TYPES } from '../../bolt/09-features/features.ts';
-import { msat, satToMsat, type Hex, type Signature } from '../../bolt/primitives.ts';
+import { decodeChannelType } from '../../bolt/09-features/channel-types.ts';
+import { msat, satToMsat, type ShortChannelId, type Signature } from '../../bolt/primitives.ts';
 import type { OpeningEvent } from '../../events/channel/opening.ts';
 import type { ChannelState, Commitments, Established, Funding, Proposal, SideTerms, Terms } from './state.ts';
 
 type Event<T extends OpeningEvent['type']> = Extract<OpeningEvent, { type: T }>;
 type Opening<S extends Extract<ChannelState, { phase: 'opening' }>['step']> = Extract<ChannelState, { phase: 'opening'; step: S }>;
-
-/** The channel types we take, best first. */
-export const CHANNEL_TYPES_TAKEN: readonly (readonly [Hex, CommitmentFormat])[] = [
-  [CHANNEL_TYPES.anchors_zero_fee_htlc_tx, 'anchors_zero_fee_htlc_tx'],
-  [CHANNEL_TYPES.static_remotekey, 'static_remotekey'],
-];
-
-export const formatOf = (channel_type: Hex | undefined): CommitmentFormat | undefined =>
-  CHANNEL_TYPES_TAKEN.find(([type]) => type === channel_type)?.[1];
 
 type ProposalEvent = Event<'OpenChannelSent'> | Event<'OpenChannelReceived'>;
 
@@ -65,7 +55,7 @@ export function evolveAccept({ proposal }: Opening<'proposed'>, event: AcceptEve
     key_index: event.type === 'AcceptChannelSent' ? event.key_index : proposal.key_index!,
     chain_hash: proposal.chain_hash,
     temporary_channel_id: proposal.temporary_channel_id,
-    format: formatOf(proposal.channel_type)!,
+    ...decodeChannelType(proposal.channel_type)!,
     funding_satoshis: proposal.funding_satoshis,
     push_msat: proposal.push_msat,
     opening_feerate_per_kw: proposal.feerate_per_kw,
@@ -93,7 +83,7 @@ export function establish({ terms, points }: Opening<'accepted'>, funding: Fundi
     remote: { number: 0n, awaiting_revocation: false, point: points.remote, secrets: EMPTY_SECRET_STORE },
     last_sent: 'neither',
   };
-  return { terms, funding, commitments, ready: { sent: false, received: false }, announcement: { sent: false } };
+  return { terms, funding, commitments, ready: { sent: false, received: false, local_aliases: [], remote_aliases: [] }, announcement: { sent: false } };
 }
 
 export function evolveFundingCreated(state: Opening<'accepted'>, event: Event<'FundingCreatedSent'> | Event<'FundingCreatedReceived'>): ChannelState {
@@ -121,13 +111,21 @@ export function evolveFundingConfirmed<S extends Established>(state: S, event: E
   return { ...state, announcement: moved ? { sent: false } : state.announcement, funding: { ...state.funding, transaction: funding_transaction, confirmed: { block_height, short_channel_id } } };
 }
 
-export function evolveReady<S extends Established>(state: S, event: Event<'ChannelReadySent'> | Event<'ChannelReadyReceived'>): S {
-  const next_point = event.second_per_commitment_point;
-  const { commitments, ready } = state;
-  return event.type === 'ChannelReadySent'
-    ? { ...state, ready: { ...ready, sent: true, local_alias: event.short_channel_id_alias }, commitments: { ...commitments, local: { ...commitments.local, next_point } } }
-    : { ...state, ready: { ...ready, received: true, remote_alias: event.short_channel_id_alias }, commitments: { ...commitments, remote: { ...commitments.remote, next_point } } };
+export function evolveFundingAwaited<S extends Established>(state: S, { block_height }: Event<'FundingAwaited'>): S {
+  return { ...state, funding: { ...state.funding, awaited_from: block_height } };
 }
+
+/** The first one brings the point of commitment 1; a later one only another alias. */
+export function evolveReady<S extends Established>(state: S, event: Event<'ChannelReadySent'> | Event<'ChannelReadyReceived'>): S {
+  const { commitments, ready } = state;
+  const [owner, done, aliases] = event.type === 'ChannelReadySent' ? (['local', 'sent', 'local_aliases'] as const) : (['remote', 'received', 'remote_aliases'] as const);
+  const named = { ...ready, [done]: true, [aliases]: withAlias(ready[aliases], event.short_channel_id_alias) };
+  if (ready[done]) return { ...state, ready: named };
+  const next_point = event.second_per_commitment_point;
+  return { ...state, ready: named, commitments: { ...commitments, [owner]: { ...commitments[owner], next_point } } };
+}
+
+const withAlias = (known: readonly ShortChannelId[], alias: ShortChannelId | undefined): readonly ShortChannelId[] => (alias === undefined ? known : [...known, alias]);
 
 /** Both channel_ready have passed: updates may flow. */
 export function becomeNormal(state: ChannelState): ChannelState {
@@ -141,3 +139,7 @@ export function evolveAnnouncement<S extends Established>(state: S, event: Event
   const { short_channel_id, node_signature, bitcoin_signature } = event;
   return { ...state, announcement: { ...state.announcement, received: { short_channel_id, node_signature, bitcoin_signature } } };
 }
+
+/** Signed on both sides, and the chain has not shown the funding deep enough: the channel may be in use by then. */
+export const awaitsFunding = (state: ChannelState): state is Extract<ChannelState, { phase: 'opening' | 'normal' }> & Established =>
+  ((state.phase === 'opening' && state.step === 'funded') || state.phase === 'normal') && state.funding.confirmed === undefined;

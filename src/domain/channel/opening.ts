@@ -1,19 +1,15 @@
 /** BOLT 2, "Channel Establishment v1": both roles from open_channel to channel_ready. */
-import { buildCommitment, verifyCommitment, type CommitmentFormat } from '../../bolt/03-transactions/commitment-tx.ts';
-import { anchorsCost, commitmentFee } from '../../bolt/03-transactions/fees.ts';
+import { anchorsCost, commitmentFee, type CommitmentFormat } from '../../bolt/03-transactions/fees.ts';
 import type { ChannelPublicKeys } from '../../bolt/03-transactions/keys.ts';
-import { fundingScript, p2wsh } from '../../bolt/03-transactions/scripts.ts';
-import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
-import { ANNOUNCE_CHANNEL, channelId } from '../../bolt/02-peer-protocol/opening.ts';
+import { decodeChannelType, type ChannelType } from '../../bolt/09-features/channel-types.ts';
+import { ANNOUNCE_CHANNEL } from '../../bolt/02-peer-protocol/opening.ts';
 import { crypto } from '../../bolt/crypto.ts';
-import { fromHex, satToMsat, shortChannelId, type BlockHeight, type Hex, type Point, type Sat } from '../../bolt/primitives.ts';
+import { fromHex, satToMsat, type BlockHeight, type Hex, type Point, type Sat, type ShortChannelId } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
-import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
 import type { ChannelCommand, ChannelPolicy, LocalKeys } from './commands.ts';
 import { MAX_HTLCS_OF_A_SIDE } from './limits.ts';
-import { establish, formatOf } from './opening-facts.ts';
-import type { ChannelState, Established, Funding, Terms } from './state.ts';
+import type { ChannelState, Established } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
 
@@ -21,6 +17,9 @@ type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type:
 const MIN_DUST_LIMIT_SAT = 354n;
 /** BOLT 2: a commitment with more HTLCs in both directions might not fit into a standard transaction. */
 const MAX_ACCEPTED_HTLCS = 483;
+
+/** A day's blocks: a peer that wants more of them before it uses a channel does not want it. */
+const MAX_MINIMUM_DEPTH = 144;
 
 /** BOLT 7: confirmations of the funding before a channel is announced. */
 const ANNOUNCEMENT_DEPTH = 6;
@@ -31,10 +30,11 @@ export function openChannel(command: Command<'OpenChannel'>): Decision<ChannelEv
     return refuse('funding_out_of_range', { funding_satoshis, min: policy.min_funding_satoshis, max: policy.max_funding_satoshis });
   }
   if (push_msat > satToMsat(funding_satoshis)) return refuse('push_exceeds_funding', { push_msat, funding_satoshis });
-  const format = formatOf(command.channel_type);
-  if (format === undefined) return refuse('unknown_channel_type', { channel_type: command.channel_type });
+  const channelType = decodeChannelType(command.channel_type);
+  if (channelType === undefined) return refuse('unknown_channel_type', { channel_type: command.channel_type });
+  if (channelType.scid_alias && command.announce) return refuse('announced_under_alias', { channel_type: command.channel_type, announce: command.announce });
   const reserve = reserveFor(policy, funding_satoshis);
-  const poor = initialFeeBreach(format, command.feerate_per_kw, satToMsat(funding_satoshis) - push_msat, reserve);
+  const poor = initialFeeBreach(channelType.format, command.feerate_per_kw, satToMsat(funding_satoshis) - push_msat, reserve);
   if (poor !== undefined) return refuse('opener_cannot_pay_fee', poor);
   return accept<ChannelEvent>({
     type: 'OpenChannelSent',
@@ -84,8 +84,10 @@ export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Deci
   const { message, policy } = command;
   const no = (code: string, detail: Record<string, unknown>) => refuse(code, detail, 'warning');
   if (message.chain_hash !== command.chain_hash) return no('unknown_chain_hash', { expected: command.chain_hash, got: message.chain_hash });
-  const format = formatOf(message.tlvs.channel_type);
-  if (format === undefined) return no('unknown_channel_type', { got: message.tlvs.channel_type ?? 'none' });
+  const channelType = decodeChannelType(message.tlvs.channel_type);
+  if (channelType === undefined) return no('unknown_channel_type', { got: message.tlvs.channel_type ?? 'none' });
+  const unsuitable = typeBreach(channelType, command);
+  if (unsuitable !== undefined) return unsuitable;
   if (message.funding_satoshis < policy.min_funding_satoshis || message.funding_satoshis > policy.max_funding_satoshis) {
     return no('funding_out_of_range', { funding_satoshis: message.funding_satoshis, min: policy.min_funding_satoshis, max: policy.max_funding_satoshis });
   }
@@ -95,8 +97,10 @@ export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Deci
   }
   const breach = termsBreach(message, policy, ourLimits(policy, message.funding_satoshis));
   if (breach !== undefined) return breach;
-  const poor = initialFeeBreach(format, message.feerate_per_kw, satToMsat(message.funding_satoshis) - message.push_msat, reserveFor(policy, message.funding_satoshis));
+  const poor = initialFeeBreach(channelType.format, message.feerate_per_kw, satToMsat(message.funding_satoshis) - message.push_msat, reserveFor(policy, message.funding_satoshis));
   if (poor !== undefined) return no('opener_cannot_pay_fee', poor);
+  const stuck = nothingCanMove(message, policy);
+  if (stuck !== undefined) return no(stuck.code, stuck.detail);
   const { type: _type, tlvs, ...fields } = message;
   return accept<ChannelEvent>(
     { type: 'OpenChannelReceived', peer_id: command.peer_id, ...fields, upfront_shutdown_script: tlvs.upfront_shutdown_script, channel_type: tlvs.channel_type! },
@@ -106,12 +110,29 @@ export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Deci
       key_index: command.local.key_index,
       temporary_channel_id: message.temporary_channel_id,
       ...ourLimits(policy, message.funding_satoshis),
-      minimum_depth: policy.minimum_depth,
+      minimum_depth: channelType.zero_conf ? 0 : policy.minimum_depth,
       ...ourKeys(command.local),
       upfront_shutdown_script: ourUpfrontScript(command),
       channel_type: tlvs.channel_type!,
     },
   );
+}
+
+/** BOLT 2: someone must have more than the reserve that is asked of us, and the smallest HTLC must fit into the channel. */
+function nothingCanMove({ funding_satoshis, push_msat, channel_reserve_satoshis, htlc_minimum_msat }: Command<'ReceiveOpenChannel'>['message'], policy: ChannelPolicy) {
+  const funding_msat = satToMsat(funding_satoshis);
+  const opener_msat = funding_msat - push_msat;
+  const reserve_msat = satToMsat(channel_reserve_satoshis);
+  if (opener_msat <= reserve_msat && push_msat <= reserve_msat) return { code: 'both_below_reserve', detail: { opener_msat, push_msat, reserve_msat } };
+  const most = funding_msat - satToMsat(reserveFor(policy, funding_satoshis));
+  return htlc_minimum_msat > most ? { code: 'htlc_minimum_too_large', detail: { htlc_minimum_msat, max: most } } : undefined;
+}
+
+/** BOLT 2: a channel that is announced cannot hide behind aliases, and only a trusted peer's is used before its funding is in a block. */
+function typeBreach({ scid_alias, zero_conf }: ChannelType, { message, trusted = false, peer_id }: Command<'ReceiveOpenChannel'>) {
+  const announce = (message.channel_flags & ANNOUNCE_CHANNEL) !== 0;
+  if (scid_alias && announce) return refuse('announced_under_alias', { channel_type: message.tlvs.channel_type, announce }, 'warning');
+  return zero_conf && !trusted ? refuse('zero_conf_needs_trust', { peer_id, trusted }, 'warning') : undefined;
 }
 
 type TheirTerms = Pick<
@@ -127,6 +148,7 @@ function termsBreach(theirs: TheirTerms, policy: ChannelPolicy, ours: { dust_lim
   // BOLT 2: dust_limit_satoshis of either side must not exceed the reserve that the other one keeps.
   if (dust_limit_satoshis > ours.channel_reserve_satoshis) return no('dust_limit_above_reserve', { dust_limit_satoshis, channel_reserve_satoshis: ours.channel_reserve_satoshis });
   if (channel_reserve_satoshis < ours.dust_limit_satoshis) return no('reserve_below_dust_limit', { channel_reserve_satoshis, dust_limit_satoshis: ours.dust_limit_satoshis });
+  if (dust_limit_satoshis > channel_reserve_satoshis) return no('dust_limit_above_own_reserve', { dust_limit_satoshis, channel_reserve_satoshis });
   if (to_self_delay > policy.max_to_self_delay) return no('to_self_delay_too_long', { to_self_delay, max: policy.max_to_self_delay });
   if (max_accepted_htlcs > MAX_ACCEPTED_HTLCS || max_accepted_htlcs < 1) return no('max_accepted_htlcs_out_of_range', { max_accepted_htlcs, max: MAX_ACCEPTED_HTLCS });
   const bad = keysOf(theirs).find((key) => !crypto().isPoint(fromHex(key)));
@@ -148,85 +170,24 @@ export function receiveAcceptChannel(command: Command<'ReceiveAcceptChannel'>, s
   if (message.tlvs.channel_type !== proposal.channel_type) {
     return abandoned('channel_type_differs', `expected channel_type ${proposal.channel_type}, got ${message.tlvs.channel_type ?? 'none'}`);
   }
-  const breach = termsBreach(message, policy, proposal.terms);
+  const breach = depthBreach(message.minimum_depth, proposal.channel_type) ?? termsBreach(message, policy, proposal.terms);
   if (breach !== undefined) return abandoned(breach.refused.code, JSON.stringify(breach.refused.detail, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
   const { type: _type, tlvs, ...fields } = message;
   return accept<ChannelEvent>({ type: 'AcceptChannelReceived', ...fields, upfront_shutdown_script: tlvs.upfront_shutdown_script, channel_type: proposal.channel_type });
 }
 
-const abandoned = (code: string, reason: string): Decision<ChannelEvent> => accept<ChannelEvent>({ type: 'OpeningAbandoned', code, reason });
-
-export function createFunding(command: Command<'CreateFunding'>, state: ChannelState): Decision<ChannelEvent> {
-  if (state.phase !== 'opening' || state.step !== 'accepted' || state.terms.role !== 'opener') return refuse('not_waiting_for_funding', { phase: state.phase });
-  const { funding_txid, funding_output_index, funding_transaction } = command;
-  const mismatch = fundingMismatch(state.terms, funding_txid, funding_output_index, funding_transaction);
-  if (mismatch !== undefined) return mismatch;
-  const channel_id = channelId(funding_txid, funding_output_index);
-  return accept<ChannelEvent>({ type: 'FundingCreatedSent', funding_txid, funding_output_index, channel_id, funding_transaction });
+/** BOLT 2: no block is waited for where the type says so, and an unreasonable number of them nowhere. */
+function depthBreach(minimum_depth: number, channel_type: Hex) {
+  const most = decodeChannelType(channel_type)?.zero_conf === true ? 0 : MAX_MINIMUM_DEPTH;
+  return minimum_depth > most ? refuse('minimum_depth_too_large', { minimum_depth, max: most }) : undefined;
 }
 
-/** Safety 01: a channel is worth what its funding output pays, to exactly our script; nothing else may become one. */
-function fundingMismatch(terms: Terms, txid: string, output_index: number, raw: Hex) {
-  const transaction = parseTx(raw);
-  if (transaction.txid !== txid) return refuse('funding_txid_differs', { expected: txid, got: transaction.txid });
-  const output = transaction.outputs[output_index];
-  const script = p2wsh(fundingScript(terms.local.keys.funding_pubkey, terms.remote.keys.funding_pubkey));
-  if (output?.value !== terms.funding_satoshis) return refuse('funding_amount_differs', { expected: terms.funding_satoshis, got: output?.value ?? 'no output' });
-  if (output.script_pubkey !== script) return refuse('funding_script_differs', { expected: script, got: output.script_pubkey });
-  return undefined;
-}
-
-/** BOLT 2, "The funding_created Message": the accepter checks the signature on its own commitment 0 and owes its own. */
-export function receiveFundingCreated(command: Command<'ReceiveFundingCreated'>, state: ChannelState): Decision<ChannelEvent> {
-  const { message } = command;
-  if (state.phase !== 'opening' || state.step !== 'accepted' || state.terms.role !== 'accepter') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
-  if (message.temporary_channel_id !== state.terms.temporary_channel_id) {
-    return refuse('temporary_channel_id_differs', { expected: state.terms.temporary_channel_id, got: message.temporary_channel_id }, 'warning');
-  }
-  const { funding_txid, funding_output_index, signature } = message;
-  const channel_id = channelId(funding_txid, funding_output_index);
-  const funding: Funding = { txid: funding_txid, output_index: funding_output_index, channel_id };
-  if (!firstCommitmentIsSigned(establish(state, funding), signature)) return abandoned('invalid_signature', 'funding_created: the signature does not fit our commitment 0');
-  return accept<ChannelEvent>({ type: 'FundingCreatedReceived', funding_txid, funding_output_index, channel_id, signature }, { type: 'FundingSignedSent', channel_id });
-}
-
-export function receiveFundingSigned(command: Command<'ReceiveFundingSigned'>, state: ChannelState): Decision<ChannelEvent> {
-  const { message } = command;
-  if (state.phase !== 'opening' || state.step !== 'funding_created' || state.terms.role !== 'opener') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
-  if (message.channel_id !== state.funding.channel_id) return refuse('channel_id_differs', { expected: state.funding.channel_id, got: message.channel_id }, 'warning');
-  if (!firstCommitmentIsSigned(state, message.signature)) return abandoned('invalid_signature', 'funding_signed: the signature does not fit our commitment 0');
-  return accept<ChannelEvent>({ type: 'FundingSignedReceived', channel_id: message.channel_id, signature: message.signature });
-}
-
-function firstCommitmentIsSigned(state: Established, signature: Parameters<typeof verifyCommitment>[3]): boolean {
-  const params = commitmentParams(state, 'local');
-  const spec = commitmentSpec(state, 'local');
-  return verifyCommitment(buildCommitment(params, spec), params, spec, signature, []).ok;
-}
+export const abandoned = (code: string, reason: string): Decision<ChannelEvent> => accept<ChannelEvent>({ type: 'OpeningAbandoned', code, reason });
 
 /** Only before money is at stake: an opener that holds no funding_signed never broadcasts. */
 export function abandonOpening(command: Command<'AbandonOpening'>, state: ChannelState): Decision<ChannelEvent> {
   const free = state.phase === 'opening' && state.step !== 'funded';
   return free ? abandoned(command.code, command.reason) : refuse('too_late_to_abandon', { phase: state.phase });
-}
-
-/** The chain has the output deep enough: channel_ready is owed. */
-export function confirmFunding(command: Command<'ConfirmFunding'>, state: ChannelState): Decision<ChannelEvent> {
-  const waiting = state.phase === 'opening' && state.step === 'funded';
-  if (!waiting && state.phase !== 'normal') return refuse('not_waiting_for_confirmation', { phase: state.phase });
-  const { funding } = state;
-  const mismatch = fundingMismatch(state.terms, funding.txid, funding.output_index, command.funding_transaction);
-  if (mismatch !== undefined) return mismatch;
-  const { block_height, transaction_index, funding_transaction } = command;
-  const short_channel_id = shortChannelId(block_height, transaction_index, funding.output_index);
-  if (funding.confirmed?.short_channel_id === short_channel_id) return accept<ChannelEvent>();
-  const { txid: funding_txid, output_index: funding_output_index } = funding;
-  const ready: ChannelEvent = { type: 'ChannelReadySent', second_per_commitment_point: command.next_per_commitment_point, short_channel_id_alias: undefined };
-  return accept<ChannelEvent>(
-    { type: 'FundingConfirmed', funding_txid, funding_output_index, block_height, transaction_index, short_channel_id, funding_transaction },
-    // A reorganisation may move the funding to another place: the channel goes on under its new short_channel_id.
-    ...(state.ready.sent ? [] : [ready]),
-  );
 }
 
 /** BOLT 7: announcement_signatures once channel_ready has passed both ways and the funding is deep enough; once for each place on chain. */
@@ -237,9 +198,16 @@ export function announcementDue({ terms, funding, ready, announcement }: Establi
   return deep ? [{ type: 'AnnouncementSignaturesSent', short_channel_id: confirmed.short_channel_id }] : [];
 }
 
+/** A peer may have so many names for a channel; one would do. */
+const MAX_ALIASES = 8;
+
+const isNewAlias = ({ ready: { remote_aliases } }: Established, alias: ShortChannelId | undefined): boolean =>
+  alias !== undefined && !remote_aliases.includes(alias) && remote_aliases.length < MAX_ALIASES;
+
 export function receiveChannelReady({ message, height }: Command<'ReceiveChannelReady'>, state: ChannelState): Decision<ChannelEvent> {
   if (!('ready' in state) || (state.phase === 'opening' && state.step !== 'funded')) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
-  if (state.ready.received) return accept<ChannelEvent>(); // Repeated after a reconnection, as BOLT 2 asks.
+  // BOLT 2: what is repeated after a reconnection is ignored; a new alias may come at any time.
+  if (state.ready.received && !isNewAlias(state, message.tlvs.short_channel_id)) return accept<ChannelEvent>();
   if (!crypto().isPoint(fromHex(message.second_per_commitment_point))) return refuse('invalid_point', { point: message.second_per_commitment_point }, 'disconnect');
   const received: ChannelEvent = { type: 'ChannelReadyReceived', second_per_commitment_point: message.second_per_commitment_point, short_channel_id_alias: message.tlvs.short_channel_id };
   return accept<ChannelEvent>(received, ...(state.ready.sent ? announcementDue(state, height) : []));

@@ -3,8 +3,11 @@ import type { CommitmentFormat } from '../../bolt/03-transactions/commitment-tx.
 import type { ChannelPublicKeys } from '../../bolt/03-transactions/keys.ts';
 import type { SecretStore } from '../../bolt/03-transactions/per-commitment-secret.ts';
 import type { BlockHeight, Hex, Hex32, Msat, NodeId, Point, Sat, ShortChannelId, Signature } from '../../bolt/primitives.ts';
+import { ZERO_32 } from '../../bolt/primitives.ts';
 import type { SpendKind } from '../../events/channel/closing.ts';
+import type { ClosingOutputs } from '../../events/channel/simple-close.ts';
 import type { Hop, HtlcFailure, OfferedFailure, Origin } from '../../events/channel/updates.ts';
+import type { Onchain } from '../onchain/types.ts';
 import type { AddState, HtlcState } from './htlc-lifecycle.ts';
 
 /** What one side told the other in open_channel or accept_channel. */
@@ -37,6 +40,10 @@ export interface Terms {
   readonly push_msat: Msat;
   readonly opening_feerate_per_kw: number;
   readonly announce: boolean;
+  /** Others know the channel by its aliases alone (BOLT 2, `option_scid_alias` in channel_type). */
+  readonly scid_alias: boolean;
+  /** Used before its funding is in a block: the accepter trusts the opener. */
+  readonly zero_conf: boolean;
   readonly minimum_depth: number;
   readonly local: SideTerms;
   readonly remote: SideTerms;
@@ -48,6 +55,8 @@ export interface Funding {
   readonly channel_id: Hex32;
   /** Raw; known to the opener from the start, to the accepter from the chain. */
   readonly transaction?: Hex;
+  /** Of the accepter: the block at which the wait for it began. */
+  readonly awaited_from?: BlockHeight;
   readonly confirmed?: { readonly block_height: BlockHeight; readonly short_channel_id: ShortChannelId };
 }
 
@@ -123,6 +132,40 @@ export interface ClosingOffer {
   readonly fee_range?: { readonly min_fee_satoshis: Sat; readonly max_fee_satoshis: Sat };
 }
 
+/** What closer and closee agree on in closing_complete and closing_sig. The closer pays the fee, sat. */
+export interface ClosingTerms {
+  readonly closer: 'local' | 'remote';
+  readonly closer_scriptpubkey: Hex;
+  readonly closee_scriptpubkey: Hex;
+  readonly fee_satoshis: Sat;
+  readonly locktime: number;
+}
+
+/** Our closing_complete: the peer has our signature for each of `outputs`. */
+export interface ClosingProposal extends ClosingTerms {
+  readonly outputs: readonly ClosingOutputs[];
+}
+
+/** A close of option_simple_close with the peer's signature in our hands. */
+export interface SignedClose extends ClosingTerms {
+  readonly outputs: ClosingOutputs;
+  readonly closing_txid: Hex32;
+  readonly signature: Signature;
+}
+
+/** Every mutual close that may still come to the chain: all that we ever signed, whatever was said afterwards. */
+export interface MutualCloses {
+  /** Fees of our closing_signed, sat. */
+  readonly legacy_fees: readonly Sat[];
+  readonly proposed: readonly ClosingProposal[];
+  readonly signed: readonly SignedClose[];
+}
+
+/** The peer's closing_complete, until our closing_sig answers it (in the same turn). */
+export interface ReceivedProposal extends ClosingTerms {
+  readonly signatures: { readonly [O in ClosingOutputs]?: Signature | undefined };
+}
+
 export interface ShutdownScripts {
   readonly local?: Hex;
   readonly remote?: Hex;
@@ -173,12 +216,20 @@ export interface Proposal {
   readonly first_per_commitment_point: Point;
 }
 
+/** channel_ready both ways, and the names it gave: ours by which the peer forwards to us, the peer's by which we ask it to. Oldest first. */
+export interface Readiness {
+  readonly sent: boolean;
+  readonly received: boolean;
+  readonly local_aliases: readonly ShortChannelId[];
+  readonly remote_aliases: readonly ShortChannelId[];
+}
+
 /** What every phase with a funding outpoint has. */
 export interface Established {
   readonly terms: Terms;
   readonly funding: Funding;
   readonly commitments: Commitments;
-  readonly ready: { readonly sent: boolean; readonly received: boolean; readonly local_alias?: ShortChannelId; readonly remote_alias?: ShortChannelId };
+  readonly ready: Readiness;
   readonly announcement: Announcement;
 }
 
@@ -197,6 +248,10 @@ export type ChannelState =
       readonly scripts: Required<ShutdownScripts>;
       readonly offers: readonly ClosingOffer[];
       readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
+      readonly closes: MutualCloses;
+      /** Where our closing_complete stands: `after_shutdown` = the peer must repeat its shutdown on this connection first. */
+      readonly proposal: 'after_shutdown' | 'due' | 'sent' | 'done';
+      readonly received?: ReceivedProposal;
     } & Established)
   /** Failed, or the funding output is spent: the chain decides from here. */
   | ({
@@ -204,10 +259,24 @@ export type ChannelState =
       readonly failure?: Failure;
       readonly scripts: ShutdownScripts;
       readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
+      readonly closes?: MutualCloses;
+      readonly spend?: FundingSpend;
+      /** Of older logs: what `onchain` holds now. */
+      readonly sweeps: readonly Sweep[];
+      /** From the first claim on, or the commitment's outputs. */
+      readonly onchain?: Onchain;
+    } & Established)
+  /** Over, unless a deep reorganisation opens it again: then all that resolving knew is needed. */
+  | ({
+      readonly phase: 'closed';
+      readonly failure?: Failure;
+      readonly scripts: ShutdownScripts;
+      readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
+      readonly closes?: MutualCloses;
       readonly spend?: FundingSpend;
       readonly sweeps: readonly Sweep[];
+      readonly onchain?: Onchain;
     } & Established)
-  | ({ readonly phase: 'closed'; readonly spend?: FundingSpend; readonly sweeps: readonly Sweep[]; readonly failure?: Failure } & Established)
   /** The opening came to nothing; no money was at stake. `channel_id`: the name both sides last knew it by. */
   | { readonly phase: 'abandoned'; readonly code: string; readonly reason: string; readonly peer_id: NodeId; readonly channel_id: Hex32 };
 
@@ -219,3 +288,11 @@ export const isEstablished = (state: ChannelState): state is EstablishedState =>
 export const isLive = (state: ChannelState): state is LiveState => state.phase === 'normal' || state.phase === 'shutdown';
 
 export const initialChannel: ChannelState = { phase: 'none' };
+
+/** The name by which both sides last knew the channel. */
+export function channelIdOf(state: ChannelState): Hex32 {
+  if (isEstablished(state)) return state.funding.channel_id;
+  if (state.phase === 'abandoned') return state.channel_id;
+  if (state.phase === 'none') return ZERO_32;
+  return state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;
+}

@@ -69,6 +69,8 @@ export const openingEvents = [
     second_per_commitment_point: point,
     short_channel_id_alias: short_channel_id.optional(),
   }),
+  /** Ours as accepter: from this block on the funding is waited for, and no longer than BOLT 2's 2016 blocks. */
+  fact('FundingAwaited', { block_height: u32 }),
   fact('AnnouncementSignaturesSent', { short_channel_id }),
   fact('AnnouncementSignaturesReceived', { short_channel_id, node_signature: signature, bitcoin_signature: signature }),
 ] as const;

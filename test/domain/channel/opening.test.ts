@@ -251,7 +251,7 @@ describe('the funding', () => {
     const pair = accepted();
     createFunding(pair);
     const message = { ...(pair.alice.saying[0] as MessageOf<'funding_created'>), signature: WRONG_SIGNATURE };
-    expect(codeOf(pair.bob.decide({ type: 'ReceiveFundingCreated', message }))).toBe('invalid_signature');
+    expect(codeOf(pair.bob.decide({ type: 'ReceiveFundingCreated', message, height: HEIGHT }))).toBe('invalid_signature');
     expect(pair.bob.state.phase).toBe('abandoned');
   });
 
@@ -268,7 +268,7 @@ describe('the funding', () => {
     const pair = accepted();
     createFunding(pair);
     const message = { ...(pair.alice.saying[0] as MessageOf<'funding_created'>), temporary_channel_id: OTHER_HASH };
-    expect(codeOf(pair.bob.decide({ type: 'ReceiveFundingCreated', message }))).toBe('temporary_channel_id_differs');
+    expect(codeOf(pair.bob.decide({ type: 'ReceiveFundingCreated', message, height: HEIGHT }))).toBe('temporary_channel_id_differs');
   });
 
   it('can be abandoned until both sides have signed, and not after', () => {
