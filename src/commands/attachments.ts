@@ -21,6 +21,7 @@ export function rememberAttachments(store: EventStore): EventStore & { recall(ha
       return store.append(stream, expected, events, cause, attachments);
     },
     subscribe: (after) => store.subscribe(after),
+    ...(store.onAhead === undefined ? {} : { onAhead: store.onAhead.bind(store) }),
     attachment: async (hash) => recent.get(hash) ?? store.attachment(hash),
     loadCursor: (name) => store.loadCursor(name),
     saveCursor: (name, position) => store.saveCursor(name, position),

@@ -1,28 +1,28 @@
 /** One mailbox per channel: gather, decide, append, sign, send. The order of these steps is the safety of the node. */
 import type { Message } from '../bolt/messages.ts';
-import type { Hex32 } from '../bolt/primitives.ts';
-import type { ChannelCommand, CloseFeatures } from '../domain/channel/commands.ts';
+import { ZERO_32, type Hex32 } from '../bolt/primitives.ts';
+import type { ChannelCommand } from '../domain/channel/commands.ts';
 import { commitmentIsDue } from '../domain/channel/committing.ts';
 import { decideChannel } from '../domain/channel/decide.ts';
 import { owedToChain, type Effect } from '../domain/channel/effects.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import { assertInvariants } from '../domain/channel/invariants.ts';
-import { shutdownIsDue } from '../domain/channel/shutdown.ts';
-import { channelIdOf, initialChannel, isLive, type ChannelState } from '../domain/channel/state.ts';
+import { negotiationIsDue, shutdownIsDue } from '../domain/channel/shutdown.ts';
+import { initialChannel, isEstablished, isLive, type ChannelState } from '../domain/channel/state.ts';
 import { fundingScript, p2wsh } from '../bolt/03-transactions/scripts.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
 import type { Cause, StreamId } from '../events/store.ts';
 import type { ChannelContext, Session } from './channel-context.ts';
-import { closeFeatures, closingFollowUp, judgeWish, type CloseWish } from './close-channel.ts';
 import { deriveAhead } from './derive-ahead.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
+import { mayComeFirst, send, type Prepared } from './outgoing.ts';
 import { messageFor, openingWords, transactionFor } from './perform.ts';
-import { publish } from './publish.ts';
 import { streamCorrelation, Turn, type Line, type Step, type StepDetails } from './turn.ts';
+import { createTurnAhead } from './turn-ahead.ts';
 
 /** Inputs taken into one append at most: its size stays far below what a store takes. */
 const MAX_BATCH = 128;
@@ -49,9 +49,9 @@ export class ChannelLoop implements ChannelPort {
   #reestablished = false;
   #running: Promise<void> | undefined;
   #closeWanted = false;
-  #wish: CloseWish = {};
   #fundingStarted = false;
   #halted: Error | undefined;
+  readonly #ahead = createTurnAhead();
   /** Part of our command ids: what is decided again after a failed append is another command. */
   #recoveries = 0;
 
@@ -116,11 +116,9 @@ export class ChannelLoop implements ChannelPort {
     this.#push({ kind: 'disconnected', session });
   }
 
-  /** Closes as soon as no update of ours is pending; remembered until the process ends. A wish for a close under way is a dearer one, or one to another script. */
-  async close(wish: CloseWish = {}): Promise<Outcome> {
-    const judged = judgeWish(wish, this.#state, this.#reestablished ? this.#common : undefined, this.#moment());
-    if (judged !== 'wait') return 'refused' in judged ? judged : this.run(judged.command);
-    this.#wish = { ...this.#wish, ...wish };
+  /** Closes as soon as no update of ours is pending; remembered until the process ends. */
+  async close(): Promise<Outcome> {
+    if (!isLive(this.#state)) return { refused: { code: 'channel_not_open', answer: 'to_caller', detail: { phase: this.#state.phase } } };
     this.#closeWanted = true;
     this.#wake();
     return { accepted: 0 };
@@ -131,9 +129,9 @@ export class ChannelLoop implements ChannelPort {
     for (const effect of owedToChain(this.#state)) this.#broadcast(effect, this.#state);
   }
 
-  /** Resolves when the mailbox is empty. */
+  /** Resolves when the mailbox is empty and all of it durable. */
   async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    while (this.#running !== undefined || this.#ahead.pending !== undefined) await (this.#running ?? this.#ahead.pending);
   }
 
   #command(gather: () => Gathered | Promise<Gathered>, cause?: Cause, once = false): Promise<Outcome> {
@@ -164,12 +162,15 @@ export class ChannelLoop implements ChannelPort {
     this.#running = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#drain()).finally(() => {
       this.#running = undefined;
       if (this.#inputs.length > 0) return this.#wake();
-      setImmediate(() => this.#running === undefined && deriveAhead(this.#state, this.#context.signer));
+      // By then the peer has its turn, and our disk too.
+      setTimeout(() => this.#running === undefined && deriveAhead(this.#state, this.#context.signer), 1).unref();
     });
   }
 
   async #drain(): Promise<void> {
     do {
+      const loss = this.#ahead.takeLoss();
+      if (loss !== undefined) await this.#recover(loss);
       const batch = this.#inputs.splice(0, MAX_BATCH);
       for (const resolve of this.#waiters.splice(0)) resolve();
       await this.#turn(batch);
@@ -191,19 +192,47 @@ export class ChannelLoop implements ChannelPort {
     appended.catch(() => undefined);
     try {
       const prepared = turn.steps.flatMap(({ effects, line }) => effects.map((owed) => this.#prepare(owed, line)));
-      await appended;
+      if (this.#mayRunAhead(turn, prepared)) return this.#runAhead(turn, appended);
+      const [revision] = await Promise.all([appended, this.#ahead.settled()]);
+      if (revision !== undefined) {
+        this.#keep(revision, turn.state);
+        this.#context.onTurn?.(this.stream, turn.state);
+      }
       await this.#settle(turn, prepared);
     } catch (error) {
-      await appended.catch(() => undefined); // Its outcome, whatever it is, is in the log before we read it again.
-      await this.#recover(error as Error, turn);
+      // Their outcomes, whatever they are, are in the log before we read it again.
+      await Promise.allSettled([appended, this.#ahead.pending]);
+      this.#ahead.takeLoss();
+      for (const { failed } of turn.steps) failed?.(error);
+      await this.#recover(error as Error);
     }
   }
 
-  async #append({ events, causes, attachments, state }: Turn): Promise<void> {
-    if (events.length === 0) return;
-    this.#revision = await this.#context.store.append(this.stream, this.#revision, events, causes, attachments);
+  /** Answers the stream's new revision, or undefined when nothing is to be written. */
+  async #append({ events, causes, attachments }: Turn): Promise<bigint | undefined> {
+    return events.length === 0 ? undefined : this.#context.store.append(this.stream, this.#revision, events, causes, attachments);
+  }
+
+  #keep(revision: bigint, state: ChannelState): void {
+    this.#revision = revision;
     this.#state = state;
-    this.#context.onTurn?.(this.stream, state);
+  }
+
+  /** A turn that owes nothing holds up nobody: what is decided next is written only if it was (the revisions see to that). */
+  #mayRunAhead({ events }: Turn, prepared: readonly Prepared[]): boolean {
+    return this.#context.store.onAhead !== undefined && events.length > 0 && prepared.length === 0 && this.#ahead.pending === undefined;
+  }
+
+  #runAhead(turn: Turn, appended: Promise<unknown>): void {
+    this.#keep((this.#revision === 'none' ? -1n : this.#revision) + BigInt(turn.events.length), turn.state);
+    const durable = appended.then(() => {
+      this.#context.onTurn?.(this.stream, turn.state);
+      return this.#settle(turn, []);
+    });
+    this.#ahead.start(durable, (error) => {
+      for (const { failed } of turn.steps) failed?.(error);
+      this.#wake();
+    });
   }
 
   async #take(input: Input, turn: Turn): Promise<void> {
@@ -227,7 +256,7 @@ export class ChannelLoop implements ChannelPort {
     const reestablishes = message.type === 'channel_reestablish';
     // Once on a connection: each one more would be one more fact in our log, and have us say everything again.
     if (reestablishes && this.#reestablished) return this.#answer({ code: 'channel_reestablish_repeated', answer: 'warning', detail: { phase: turn.state.phase } }, turn.state);
-    const gathered = gatherMessage(message, turn.state, this.#context, session.features);
+    const gathered = gatherMessage(message, turn.state, this.#context);
     if (gathered === undefined) return;
     const refused = this.#decide(gathered, turn, this.#ownCause(turn), { line: this.#line(reestablishes) });
     if (refused !== undefined) return this.#answer(refused, turn.state);
@@ -256,30 +285,15 @@ export class ChannelLoop implements ChannelPort {
     if (this.#session === undefined || !this.#reestablished) return;
     if (commitmentIsDue(turn.state)) this.#decide({ command: { type: 'SignCommitment' } }, turn, this.#ownCause(turn));
     if (shutdownIsDue(turn.state) || (this.#closeWanted && isLive(turn.state))) await this.#shutDown(turn);
-    const closing = closingFollowUp(turn.state, this.#common, this.#moment());
-    if (closing !== undefined) this.#decide({ command: closing }, turn, this.#ownCause(turn));
+    if (negotiationIsDue(turn.state)) this.#decide({ command: { type: 'NegotiateClosing', feerate_per_kw: this.#context.feerate() } }, turn, this.#ownCause(turn));
     if (turn.state.phase === 'opening' && turn.state.step === 'accepted' && turn.state.terms.role === 'opener') this.#startFunding(turn.state);
   }
 
   async #shutDown(turn: Turn): Promise<void> {
     if (turn.state.phase === 'shutdown' && turn.state.scripts.local !== undefined) return;
-    const chosen = this.#wish.scriptpubkey;
-    const scriptpubkey = chosen ?? (await this.#context.destinationScript(`close ${this.stream}`));
-    const refused = this.#decide({ command: { type: 'CloseChannel', scriptpubkey, chosen: chosen !== undefined, common: this.#common } }, turn, this.#ownCause(turn));
-    if (refused?.code === 'updates_pending') return;
-    this.#closeWanted = false;
-    if (refused === undefined) return;
-    // The peer was away when this was asked for, and cannot pay such a script.
-    this.#wish = {};
-    this.#context.log(`${this.stream}: the close that was asked for is given up: ${describeRefusal(refused)}`);
-  }
-
-  get #common(): CloseFeatures {
-    return closeFeatures(this.#session?.features);
-  }
-
-  #moment(): { readonly feerate_per_kw: number; readonly height: number } {
-    return { feerate_per_kw: this.#wish.feerate_per_kw ?? this.#context.feerate(), height: this.#context.height() };
+    const scriptpubkey = await this.#context.destinationScript(`close ${this.stream}`);
+    const refused = this.#decide({ command: { type: 'CloseChannel', scriptpubkey } }, turn, this.#ownCause(turn));
+    if (refused === undefined) this.#closeWanted = false;
   }
 
   #startFunding({ terms }: Extract<ChannelState, { step: 'accepted' }>): void {
@@ -347,16 +361,19 @@ export class ChannelLoop implements ChannelPort {
 
   #broadcast(effect: Effect, state: ChannelState): void {
     if (effect.kind !== 'broadcast') return;
-    const tell = (sentence: string): void => this.#context.log(`${this.stream}: the ${effect.what} transaction ${sentence}; it is tried again with each block`);
-    void publish(effect.what, transactionFor(effect, state, this.#context), this.#context.chain, tell);
+    for (const transaction of transactionFor(effect, state, this.#context)) {
+      void this.#context.chain.broadcast(transaction).then(
+        (result) => result.ok || this.#context.log(`${this.stream}: the ${effect.what} transaction was refused: ${result.code} (${result.reason}); it is tried again with each block`),
+        (error: Error) => this.#context.log(`${this.stream}: the ${effect.what} transaction could not be sent: ${error.message}; it is tried again with each block`),
+      );
+    }
   }
 
   // ---- failures
 
   /** The append did not answer well: nothing was sent. The state is read again, and the peer starts over. */
-  async #recover(error: Error, turn: Turn): Promise<void> {
+  async #recover(error: Error): Promise<void> {
     this.#context.log(`${this.stream}: ${error.message}; starting again from the log`);
-    for (const { failed } of turn.steps) failed?.(error);
     this.#recoveries++;
     this.#hangUp();
     await this.#reload().catch((cause: Error) => this.#stop(new Error(`${this.stream} cannot be read again: ${cause.message}`)));
@@ -386,15 +403,9 @@ export class ChannelLoop implements ChannelPort {
   }
 }
 
-interface Prepared {
-  readonly ready?: Promise<Message>;
-  readonly send: (ready?: Message) => void;
+function channelIdOf(state: ChannelState): Hex32 {
+  if (isEstablished(state)) return state.funding.channel_id;
+  if (state.phase === 'abandoned') return state.channel_id;
+  if (state.phase === 'none') return ZERO_32;
+  return state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;
 }
-
-/** A message goes to the connection on which it was decided, or nowhere: what is owed stays in the state, and is sent again from there. */
-function send(message: Message, line: Line | undefined): void {
-  if (line !== undefined && (line.open || mayComeFirst(message))) line.session.send(message);
-}
-
-/** BOLT 2: before channel_reestablish only it, or an error, may come on a channel that exists. */
-const mayComeFirst = ({ type }: Message): boolean => type === 'channel_reestablish' || type === 'error';

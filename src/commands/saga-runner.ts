@@ -1,6 +1,6 @@
 /** Feeds the log to a saga and dispatches what it answers: at least once, many at a time, from a saved place on. */
-import type { EventEnvelope } from '../events/envelope.ts';
-import { StoreError, type EventStore, type StreamId } from '../events/store.ts';
+import { causeAt, eventIds, type EventEnvelope } from '../events/envelope.ts';
+import { StoreError, type AppendAhead, type EventStore, type StreamId } from '../events/store.ts';
 import type { Refusal } from '../domain/decider.ts';
 import { commandId, type Dispatch, type Outcome } from './dispatch.ts';
 import { createFrontier, type Frontier, type Taken } from './frontier.ts';
@@ -10,7 +10,7 @@ import { createLogQueue, type LogQueue } from './log-queue.ts';
 /** Pure: see sagas/saga.ts. */
 export interface Reactor {
   readonly name: string;
-  react(input: EventEnvelope): readonly Asked[];
+  react(input: Pick<EventEnvelope, 'stream' | 'event'>): readonly Asked[];
 }
 
 export interface Asked {
@@ -45,6 +45,9 @@ const SAVE_EVERY_EVENTS = 500;
 const SAVE_EVERY_MS = 250;
 const FIRST_DELAY_MS = 10;
 const LONGEST_DELAY_MS = 2_000;
+/** Reactions under way to events that are not durable, at most. */
+const MAX_AHEAD = 4_096;
+const DONE_BEFORE: Outcome = { accepted: 0 };
 
 /** One reaction on its way to its stream. */
 interface Errand {
@@ -69,6 +72,9 @@ class Runner implements SagaRunner {
   readonly #frontier: Frontier;
   readonly #queue: LogQueue;
   readonly #whenQuiet = new Set<() => void>();
+  /** Outcomes of reactions dispatched before their event was durable, by command id. */
+  readonly #ahead = new Map<string, Promise<Outcome>>();
+  readonly #deaf: () => void;
   readonly #retryTimers = new Set<ReturnType<typeof setTimeout>>();
   #underWay = 0;
   #parked = 0;
@@ -81,6 +87,7 @@ class Runner implements SagaRunner {
 
   constructor(options: SagaRunnerOptions, frontier: Frontier, openQueue: (onReady: () => void) => LogQueue) {
     this.#options = options;
+    this.#deaf = options.store.onAhead?.((append) => this.#runAhead(append)) ?? (() => undefined);
     this.#frontier = frontier;
     // The queue may fill before we hold it: the first look is taken below.
     let open = false;
@@ -128,7 +135,40 @@ class Runner implements SagaRunner {
   /** Calls at once, so that intents for one stream keep the order of the log; a throw becomes a rejection. */
   async #dispatch({ envelope, asked, index }: Errand): Promise<Outcome> {
     const cause = { command_id: commandId(envelope.id, index), correlation_id: envelope.correlation_id };
-    return this.#options.dispatch(asked.to, asked.intent, cause);
+    const ahead = this.#ahead.get(cause.command_id);
+    if (ahead === undefined) return this.#options.dispatch(asked.to, asked.intent, cause);
+    this.#ahead.delete(cause.command_id);
+    const outcome = await ahead.catch(() => DONE_BEFORE);
+    // Only what became durable counts: a no that was said ahead may rest on facts that never were.
+    return 'accepted' in outcome && outcome.accepted > 0 ? outcome : this.#options.dispatch(asked.to, asked.intent, cause);
+  }
+
+  /**
+   * What follows from an event is asked for while the event is on its way to the disk, under the ids that it will have
+   * later: in one flush instead of two. The log decides all the same: what follows is not written without it, and once
+   * the event is durable its reactions are looked at again.
+   */
+  #runAhead({ stream, events, cause, ticket, written }: AppendAhead): void {
+    if (this.#stopped || this.#ahead.size >= MAX_AHEAD) return;
+    const reactions = events.map((event) => this.#aheadReactionsTo({ stream, event }));
+    if (reactions.every((asked) => asked.length === 0)) return;
+    const ids = eventIds(cause, events.length);
+    const asked = reactions.flatMap((list, at) => list.map((one, index) => ({ ...one, command_id: commandId(ids[at]!, index), correlation_id: causeAt(cause, at).correlation_id })));
+    for (const { to, intent, command_id, correlation_id } of asked) {
+      const outcome = this.#options.dispatch(to, intent, { command_id, correlation_id, follows: ticket });
+      outcome.catch(() => undefined);
+      this.#ahead.set(command_id, outcome);
+    }
+    written.catch(() => asked.forEach(({ command_id }) => this.#ahead.delete(command_id)));
+  }
+
+  /** A saga that throws is dealt with when the event is durable. */
+  #aheadReactionsTo(told: Pick<EventEnvelope, 'stream' | 'event'>): readonly Asked[] {
+    try {
+      return this.#options.saga.react(told);
+    } catch {
+      return [];
+    }
   }
 
   #answered({ envelope, asked, taken }: Errand, outcome: Outcome): void {
@@ -209,6 +249,7 @@ class Runner implements SagaRunner {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#deaf();
     this.#queue.stop();
     for (const timer of this.#retryTimers) clearTimeout(timer);
     this.#retryTimers.clear();

@@ -9,10 +9,25 @@ export type StreamId = string;
 /** An opaque place in the whole log, as text: positions of one store compare with `comparePositions` only. */
 export type Position = bigint;
 
+/** Names an append while the store lives. */
+export type Ticket = number;
+
 /** Why events happened: the command that decided them, and the story it belongs to. */
 export interface Cause {
   readonly command_id: Hex32;
   readonly correlation_id: Hex32;
+  /** Not stored. An append of this cause is written only if the one of this ticket was: otherwise FollowsNothing. */
+  readonly follows?: Ticket;
+}
+
+/** An append that was asked for and is not durable yet. */
+export interface AppendAhead {
+  readonly stream: StreamId;
+  readonly events: readonly Event[];
+  readonly cause: Cause | readonly Cause[];
+  readonly ticket: Ticket;
+  /** As its caller hears it. */
+  readonly written: Promise<bigint>;
 }
 
 /** Bulky, short-lived bytes that stand beside the log: events hold the SHA-256, the bytes may be pruned. */
@@ -48,6 +63,12 @@ export interface EventStore {
   ): Promise<bigint>;
   /** Every event after a position (exclusive; undefined = from the start), then the live ones, in order, each once. Errors when it falls too far behind. */
   subscribe(after?: Position): Observable<EventEnvelope>;
+  /**
+   * Only of stores that write appends in the order of the calls: hears of each while it is being asked for. What follows
+   * from it may be asked for at once if its cause names the ticket; nothing may leave the process before it is durable.
+   * Answers how to stop.
+   */
+  onAhead?(listener: (append: AppendAhead) => void): () => void;
   attachment(hash: Hex32): Promise<Hex | undefined>;
   /** A saga's or projection's place. Not durable at once: after a crash an older one may be answered. */
   loadCursor(name: string): Promise<Position | undefined>;
@@ -92,6 +113,13 @@ export class StoreFull extends StoreError {
 export class InvalidAppend extends StoreError {
   constructor(message: string, detail: Readonly<Record<string, unknown>> = {}) {
     super('invalid_append', message, detail);
+  }
+}
+
+/** What this append rests on was not written. Nothing was written. */
+export class FollowsNothing extends StoreError {
+  constructor(stream: StreamId, ticket: Ticket) {
+    super('follows_nothing', `stream ${stream}: append ${ticket}, which this one follows, was not written`, { stream, ticket });
   }
 }
 

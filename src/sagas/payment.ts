@@ -1,10 +1,9 @@
 /** A payment of ours: each attempt is owed to its first channel, and what becomes of it goes back to the payment. */
-import type { EventEnvelope } from '../events/envelope.ts';
-import { NOTHING, type Reaction, type Saga } from './saga.ts';
+import { NOTHING, type Reaction, type Saga, type Told } from './saga.ts';
 
 export const payment: Saga = { name: 'payment', react };
 
-function react({ stream, event }: EventEnvelope): readonly Reaction[] {
+function react({ stream, event }: Told): readonly Reaction[] {
   switch (event.type) {
     case 'AttemptPlanned': {
       const { attempt, channel, amount_msat, payment_hash, cltv_expiry, onion_hash } = event;

@@ -1,10 +1,10 @@
 /** An HTLC that ends with us: asks its invoice, and brings the answer back to the channel (BOLT 2, "Removing an HTLC"). */
 import type { EventEnvelope } from '../events/envelope.ts';
-import { NOTHING, type Reaction, type Saga } from './saga.ts';
+import { NOTHING, type Reaction, type Saga, type Told } from './saga.ts';
 
 export const receivePayment: Saga = { name: 'receive-payment', react };
 
-function react({ stream, event }: EventEnvelope): readonly Reaction[] {
+function react({ stream, event }: Told): readonly Reaction[] {
   switch (event.type) {
     case 'IncomingHtlcCommitted':
       return event.hop.kind === 'forward' ? NOTHING : [answer(stream, event)];

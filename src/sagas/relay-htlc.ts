@@ -1,14 +1,14 @@
 /** A forward: the incoming HTLC starts a relay, the relay offers it onward once, and what becomes of it goes back (BOLT 2, "Forwarding HTLCs"). */
 import { failureFromDownstream, failureOfDeclined } from '../domain/relay/downstream.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
-import { NOTHING, type Reaction, type Saga } from './saga.ts';
+import { NOTHING, type Reaction, type Saga, type Told } from './saga.ts';
 
 export const relayHtlc: Saga = { name: 'relay-htlc', react };
 
 /** The relay's stream: an HTLC is (channel, id), so a forward has one name for ever. */
 export const relayStream = (channel: string, htlc_id: bigint): string => `relay-${channel}-${htlc_id}`;
 
-function react({ stream, event }: EventEnvelope): readonly Reaction[] {
+function react({ stream, event }: Told): readonly Reaction[] {
   switch (event.type) {
     case 'IncomingHtlcCommitted':
       return start(stream, event);

@@ -8,10 +8,13 @@ export interface Reaction {
   readonly intent: Intent;
 }
 
+/** What a saga is told of an event: the same before it is durable and after. */
+export type Told = Pick<EventEnvelope, 'stream' | 'event'>;
+
 /** `react` is pure: the same event yields the same reactions in the same order, so their command ids can be derived again. */
 export interface Saga {
   readonly name: string;
-  react(input: EventEnvelope): readonly Reaction[];
+  react(input: Told): readonly Reaction[];
 }
 
 export const NOTHING: readonly Reaction[] = [];

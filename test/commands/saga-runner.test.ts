@@ -52,7 +52,7 @@ describe('reactions', () => {
     await runner.settled();
     expect(ids()).toEqual(numbers(0, 10));
     for await (const { id, event, correlation_id } of store.read('s')) {
-      expect(asked[(event as { index: number }).index]!.cause).toEqual({ command_id: commandId(id, 0), correlation_id });
+      expect(asked[(event as { index: number }).index]!.cause).toMatchObject({ command_id: commandId(id, 0), correlation_id });
     }
   });
 
@@ -90,6 +90,54 @@ describe('reactions', () => {
     const { runner, ids } = await start({ store, dispatch: slow });
     await runner.settled();
     expect(ids()).toEqual(numbers(0, 10_000));
+  });
+});
+
+describe('reactions ahead', () => {
+  const noMore = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+  it('are asked for while their event is on its way, name its append, and are not asked for again', async () => {
+    const store = await openMemoryStore();
+    const { runner, asked } = await start({ store });
+    const written = store.append('s', 'none', [noted(0), noted(1)], cause('both'));
+    expect(asked.map(({ to }) => to)).toEqual(['t0', 't1']);
+    expect(new Set(asked.map(({ cause: { follows } }) => follows)).size).toBe(1);
+    await written;
+    await runner.settled();
+    await noMore();
+    expect(asked).toHaveLength(2);
+  });
+
+  it('that were refused, or failed, or changed nothing are asked for again once the event is durable', async () => {
+    const store = await openMemoryStore();
+    const answers: (() => Promise<Outcome>)[] = [
+      async () => ({ refused: { code: 'too_early', answer: 'to_caller', detail: {} } }),
+      () => Promise.reject(new StoreFull('for now')),
+      async () => ({ accepted: 0 }),
+    ];
+    const refused: string[] = [];
+    const dispatch = (): Promise<Outcome> => answers.shift()?.() ?? Promise.resolve({ accepted: 1 });
+    const { runner, asked } = await start({ store, dispatch, onRefused: (_, { to }) => refused.push(to) });
+    await store.append('s', 'none', [noted(0), noted(1), noted(2)], cause('all'));
+    await runner.settled();
+    expect(asked.map(({ to, cause: { follows } }) => `${to} ${follows === undefined ? 'durable' : 'ahead'}`)).toEqual(['t0 ahead', 't1 ahead', 't2 ahead', 't0 durable', 't1 durable', 't2 durable']);
+    expect(new Set(asked.map((one) => one.cause.command_id)).size).toBe(3);
+    expect(refused).toEqual([]);
+  });
+
+  it('to an event that is never written leave nothing behind', async () => {
+    const store = await openMemoryStore();
+    const other = await openMemoryStore();
+    const followers: Promise<unknown>[] = [];
+    const dispatch: Dispatch = (to, _, why) => {
+      const followed = store.append(to, 'none', [noted(9)], why).then(() => ({ accepted: 1 }));
+      followers.push(followed);
+      return followed;
+    };
+    await start({ store, saga: { name: 'test', react: (told) => (told.stream === 's' ? saga.react(told) : []) }, dispatch });
+    await expect(store.append('s', 3n, [noted(0)], cause('wrong place'))).rejects.toMatchObject({ code: 'revision_conflict' });
+    await expect(followers[0]).rejects.toMatchObject({ code: 'follows_nothing' });
+    expect(await store.head()).toBe(await other.head());
   });
 });
 

@@ -3,7 +3,7 @@ import { isHex, type Hex32 } from '../../bolt/primitives.ts';
 import { canonicalData, isStreamId, NotCanonical } from '../../events/canonical.ts';
 import type { Causes } from '../../events/envelope.ts';
 import type { Event } from '../../events/registry.ts';
-import { InvalidAppend, type Attachment, type StreamId } from '../../events/store.ts';
+import { InvalidAppend, type Attachment, type StreamId, type Ticket } from '../../events/store.ts';
 import { NO_STREAM, type AppendRequest } from './engine.ts';
 
 /** The bound that every store can keep: EventStoreDB refuses more, too. */
@@ -17,6 +17,7 @@ export function toRequest(
   cause: Causes,
   attachments: readonly Attachment[],
   at: Date,
+  ticket?: Ticket,
 ): AppendRequest {
   if (!isStreamId(stream))
     throw new InvalidAppend(`a stream's name has 1 to 256 characters, got "${stream}"`, { got: stream });
@@ -33,11 +34,14 @@ export function toRequest(
       expected: MAX_APPEND_BYTES,
       got: bytes,
     });
+  const follows = followed(cause);
   return {
     stream,
     expected: expected === 'none' ? NO_STREAM : Number(expected),
     cause,
     recorded_at: at.toISOString(),
+    ...(ticket === undefined ? {} : { ticket }),
+    ...(follows.length === 0 ? {} : { follows }),
     facts,
     attachments: blobs,
   };
@@ -54,6 +58,11 @@ function checkCauses(causes: Causes, events: number): void {
     if (!isHex(id, 32)) throw new InvalidAppend(`a cause has ids of 32 bytes in hex, got "${id}"`, { got: id });
   }
 }
+
+/** Each once. */
+const followed = (causes: Causes): readonly Ticket[] => [
+  ...new Set([causes].flat().flatMap(({ follows }) => (follows === undefined ? [] : [follows]))),
+];
 
 function toFact(event: Event): [type: string, data: string] {
   try {

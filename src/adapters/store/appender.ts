@@ -11,8 +11,8 @@ export interface Written {
 }
 
 export interface Appender {
-  /** Answers the stream's new last revision. Throws StoreBusy when too many wait. */
-  append(request: () => AppendRequest, events: readonly Event[]): Promise<bigint>;
+  /** Answers the stream's new last revision. Throws StoreBusy when too many wait. `onTaken`: it stands in the queue. */
+  append(request: () => AppendRequest, events: readonly Event[], onTaken?: (written: Promise<bigint>) => void): Promise<bigint>;
   /** Hands on what was collected: whatever is asked of the engine next is asked after it. */
   flush(): void;
   /** Waits until every append is answered. */
@@ -57,13 +57,17 @@ export function createAppender(
   }
 
   return {
-    append(request, events) {
+    append(request, events, onTaken) {
       if (waiting >= maxWaiting) return Promise.reject(new StoreBusy(waiting, maxWaiting));
-      return new Promise((resolve, reject) => {
+      let taken = false;
+      const written = new Promise<bigint>((resolve, reject) => {
         const one = { request: request(), events, resolve, reject };
         waiting += 1;
+        taken = true;
         if (batch.push(one) === 1) queueMicrotask(flush);
       });
+      if (taken) onTaken?.(written);
+      return written;
     },
     flush,
     settle: async () => void (await Promise.all(inFlight)),

@@ -2,6 +2,7 @@
 import type { Hex, Hex32 } from '../../bolt/primitives.ts';
 import type { Causes } from '../../events/envelope.ts';
 import {
+  FollowsNothing,
   InvalidAppend,
   LogCorrupt,
   OutcomeUnknown,
@@ -10,6 +11,7 @@ import {
   StoreError,
   StoreFull,
   type StreamId,
+  type Ticket,
 } from '../../events/store.ts';
 
 /** The expected revision of a stream that must not exist yet. Revisions and positions are numbers in here, bigints outside. */
@@ -21,6 +23,9 @@ export interface AppendRequest {
   readonly expected: number;
   readonly cause: Causes;
   readonly recorded_at: string;
+  readonly ticket?: Ticket;
+  /** Appends without which this one must not be written. */
+  readonly follows?: readonly Ticket[];
   /** type, data, type, data ... */
   readonly facts: readonly string[];
   /** hash, bytes (hex), hash, bytes ... */
@@ -84,6 +89,8 @@ export function revive({ code, message, detail }: PlainError): StoreError {
   switch (code) {
     case 'revision_conflict':
       return new RevisionConflict(text('stream'), detail['expected'] as bigint, detail['actual'] as bigint);
+    case 'follows_nothing':
+      return new FollowsNothing(text('stream'), detail['ticket'] as Ticket);
     case 'store_full':
       return new StoreFull(text('reason'));
     case 'invalid_append':

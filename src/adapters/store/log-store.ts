@@ -1,7 +1,7 @@
 /** The EventStore over an engine: appends by batches, pages read ahead, subscribers fed, and a bounded wait for all. */
 import { crypto } from '../../bolt/crypto.ts';
 import { fromHex, toHex, type Hex, type Hex32 } from '../../bolt/primitives.ts';
-import { LogCorrupt, StoreClosed, type EventStore } from '../../events/store.ts';
+import { LogCorrupt, StoreClosed, type AppendAhead, type EventStore } from '../../events/store.ts';
 import type { StoredEntry } from '../../events/verify.ts';
 import { toRequest } from './append-request.ts';
 import { createAppender, type Written } from './appender.ts';
@@ -39,6 +39,8 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
   const appender = createAppender(engine, maxWaiting, publish);
   const readPage = async (from: bigint) => (await ask(() => engine.readAll(Number(from), PAGE))).map(toEnvelope);
   const feed = createFeed({ size: BigInt(opened.size), queueLimit: maxQueued, readPage });
+  const aheadListeners = new Set<(append: AppendAhead) => void>();
+  let lastTicket = 0;
   let size = BigInt(opened.size);
   let ending: Promise<void> | undefined;
 
@@ -94,7 +96,16 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
     vkey: opened.vkey,
     append(stream, expected, events, cause, attachments = []) {
       if (ending !== undefined) return Promise.reject(new StoreClosed(name));
-      return appender.append(() => toRequest(stream, expected, events, cause, attachments, now()), events);
+      const ticket = (lastTicket += 1);
+      return appender.append(
+        () => toRequest(stream, expected, events, cause, attachments, now(), ticket),
+        events,
+        (written) => aheadListeners.forEach((tell) => tell({ stream, events, cause, ticket, written })),
+      );
+    },
+    onAhead(listener) {
+      aheadListeners.add(listener);
+      return () => void aheadListeners.delete(listener);
     },
     async *read(stream, from = 0n) {
       let [revision, next] = [from, Number(from)];

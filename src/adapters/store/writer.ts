@@ -5,7 +5,7 @@ import { canonicalJson, NotCanonical, readEntry } from '../../events/canonical.t
 import { signCheckpoint } from '../../events/checkpoint.ts';
 import { eventIds, sealFacts, ZERO_HASH, type Fact, type SealedEntry } from '../../events/envelope.ts';
 import { createMerkleTree, type MerkleTree } from '../../events/merkle.ts';
-import { InvalidAppend, OutcomeUnknown, RevisionConflict, StoreClosed, StoreFull } from '../../events/store.ts';
+import { FollowsNothing, InvalidAppend, OutcomeUnknown, RevisionConflict, StoreClosed, StoreFull, type Ticket } from '../../events/store.ts';
 import { plainError, type AppendOutcome, type AppendRequest } from './engine.ts';
 import type { LogStorage, StreamEnd } from './storage.ts';
 
@@ -37,12 +37,15 @@ export interface LogWriter {
 const KEEP_EVERY = 64;
 /** Ends of streams kept in memory; others are looked up. */
 const MAX_ENDS = 50_000;
+/** Appends that failed, remembered against those that follow them: far more than can wait at once. */
+const MAX_LOST = 65_536;
 
 /** Writes to a storage whose log was opened and found whole. */
 export function createLogWriter(storage: LogStorage, options: LogWriterOptions): LogWriter {
   const { key, check } = options;
   const ends = new Map<string, StreamEnd>();
   const cursors = new Map<string, number>();
+  const lost = new Set<Ticket>();
   let tree = options.tree;
   let lastCheckpoint = storage.checkpoints().at(-1)?.size;
   let broken: StoreClosed | undefined;
@@ -51,6 +54,8 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
 
   /** One append inside the transaction: refused without a trace, or sealed and inserted. */
   function place(request: AppendRequest): AppendOutcome {
+    const missing = request.follows?.find((ticket) => lost.has(ticket));
+    if (missing !== undefined) return failed(new FollowsNothing(request.stream, missing));
     const end = endOf(request.stream);
     const actual = end?.revision ?? -1;
     if (actual !== request.expected) return repeatedOrConflict(storage, request, actual);
@@ -110,19 +115,27 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
     return requests.map((request, index) => {
       const outcome = outcomes[index];
       if (outcome?.kind === 'failed') return outcome;
-      if (error instanceof StoreFull) return failed(error);
-      return failed(new OutcomeUnknown(request.stream, (error as Error).message));
+      if (error instanceof StoreFull) return remembered(request, failed(error));
+      return remembered(request, failed(new OutcomeUnknown(request.stream, (error as Error).message)));
     });
+  }
+
+  /** Whatever follows an append that failed must fail, too. */
+  function remembered({ ticket }: AppendRequest, outcome: AppendOutcome): AppendOutcome {
+    if (outcome.kind !== 'failed' || ticket === undefined) return outcome;
+    lost.add(ticket);
+    if (lost.size > MAX_LOST) lost.delete(lost.values().next().value!);
+    return outcome;
   }
 
   return {
     append(requests) {
-      if (broken !== undefined) return requests.map(() => failed(broken));
+      if (broken !== undefined) return requests.map((request) => remembered(request, failed(broken)));
       const outcomes: AppendOutcome[] = [];
       const sizeBefore = tree.size();
       try {
         storage.begin();
-        for (const request of requests) outcomes.push(guarded(() => place(request)));
+        for (const request of requests) outcomes.push(remembered(request, guarded(() => place(request))));
         const note = tree.size() > sizeBefore ? saveCheckpoint() : undefined;
         saveCursors();
         storage.commit();

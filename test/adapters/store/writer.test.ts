@@ -92,6 +92,25 @@ describe('a group commit', () => {
     expect(reopen().opened.size).toBe(5);
   });
 
+  it('writes no append that follows one which was not written, in the same group or a later one, and none that follows those', () => {
+    const [base, next, last] = [
+      { ...request('a', 5), ticket: 1 },
+      { ...request('b', 0), ticket: 2, follows: [1] },
+      { ...request('c', -1), ticket: 3, follows: [2] },
+    ];
+    expect(summary(engine.append([base, next]))).toEqual(['revision_conflict', 'follows_nothing']);
+    expect(summary(engine.append([last, { ...request('a', 0), ticket: 4 }]))).toEqual(['follows_nothing', 'written']);
+    expect(summary(engine.append([{ ...request('b', 0), ticket: 5, follows: [4] }]))).toEqual(['written']);
+    expect(reopen().opened.size).toBe(4);
+  });
+
+  it('that failed takes with it what follows later, though the disk may have written it', () => {
+    failing = 'after';
+    expect(summary(engine.append([{ ...request('a', 0), ticket: 1 }]))).toEqual(['outcome_unknown']);
+    failing = 'no';
+    expect(summary(engine.append([{ ...request('b', 0), ticket: 2, follows: [1] }]))).toEqual(['follows_nothing']);
+  });
+
   it('never goes on with a log that it cannot read again', () => {
     failing = 'after';
     const broken = fragile(createMemoryStorage(disk));
