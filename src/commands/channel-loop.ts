@@ -1,26 +1,28 @@
 /** One mailbox per channel: gather, decide, append, sign, send. The order of these steps is the safety of the node. */
 import type { Message } from '../bolt/messages.ts';
-import { ZERO_32, type Hex32 } from '../bolt/primitives.ts';
-import type { ChannelCommand } from '../domain/channel/commands.ts';
+import type { Hex32 } from '../bolt/primitives.ts';
+import type { ChannelCommand, CloseFeatures } from '../domain/channel/commands.ts';
 import { commitmentIsDue } from '../domain/channel/committing.ts';
 import { decideChannel } from '../domain/channel/decide.ts';
 import { owedToChain, type Effect } from '../domain/channel/effects.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import { assertInvariants } from '../domain/channel/invariants.ts';
-import { negotiationIsDue, shutdownIsDue } from '../domain/channel/shutdown.ts';
-import { initialChannel, isEstablished, isLive, type ChannelState } from '../domain/channel/state.ts';
+import { shutdownIsDue } from '../domain/channel/shutdown.ts';
+import { channelIdOf, initialChannel, isLive, type ChannelState } from '../domain/channel/state.ts';
 import { fundingScript, p2wsh } from '../bolt/03-transactions/scripts.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
 import type { Cause, StreamId } from '../events/store.ts';
 import type { ChannelContext, Session } from './channel-context.ts';
+import { closeFeatures, closingFollowUp, judgeWish, type CloseWish } from './close-channel.ts';
 import { deriveAhead } from './derive-ahead.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
 import { mayComeFirst, send, type Prepared } from './outgoing.ts';
 import { messageFor, openingWords, transactionFor } from './perform.ts';
+import { publish } from './publish.ts';
 import { streamCorrelation, Turn, type Line, type Step, type StepDetails } from './turn.ts';
 import { createTurnAhead } from './turn-ahead.ts';
 
@@ -49,6 +51,7 @@ export class ChannelLoop implements ChannelPort {
   #reestablished = false;
   #running: Promise<void> | undefined;
   #closeWanted = false;
+  #wish: CloseWish = {};
   #fundingStarted = false;
   #halted: Error | undefined;
   readonly #ahead = createTurnAhead();
@@ -116,9 +119,11 @@ export class ChannelLoop implements ChannelPort {
     this.#push({ kind: 'disconnected', session });
   }
 
-  /** Closes as soon as no update of ours is pending; remembered until the process ends. */
-  async close(): Promise<Outcome> {
-    if (!isLive(this.#state)) return { refused: { code: 'channel_not_open', answer: 'to_caller', detail: { phase: this.#state.phase } } };
+  /** Closes as soon as no update of ours is pending; remembered until the process ends. A wish for a close under way is a dearer one, or one to another script. */
+  async close(wish: CloseWish = {}): Promise<Outcome> {
+    const judged = judgeWish(wish, this.#state, this.#reestablished ? this.#common : undefined, this.#moment());
+    if (judged !== 'wait') return 'refused' in judged ? judged : this.run(judged.command);
+    this.#wish = { ...this.#wish, ...wish };
     this.#closeWanted = true;
     this.#wake();
     return { accepted: 0 };
@@ -256,7 +261,7 @@ export class ChannelLoop implements ChannelPort {
     const reestablishes = message.type === 'channel_reestablish';
     // Once on a connection: each one more would be one more fact in our log, and have us say everything again.
     if (reestablishes && this.#reestablished) return this.#answer({ code: 'channel_reestablish_repeated', answer: 'warning', detail: { phase: turn.state.phase } }, turn.state);
-    const gathered = gatherMessage(message, turn.state, this.#context);
+    const gathered = gatherMessage(message, turn.state, this.#context, session.features);
     if (gathered === undefined) return;
     const refused = this.#decide(gathered, turn, this.#ownCause(turn), { line: this.#line(reestablishes) });
     if (refused !== undefined) return this.#answer(refused, turn.state);
@@ -285,15 +290,30 @@ export class ChannelLoop implements ChannelPort {
     if (this.#session === undefined || !this.#reestablished) return;
     if (commitmentIsDue(turn.state)) this.#decide({ command: { type: 'SignCommitment' } }, turn, this.#ownCause(turn));
     if (shutdownIsDue(turn.state) || (this.#closeWanted && isLive(turn.state))) await this.#shutDown(turn);
-    if (negotiationIsDue(turn.state)) this.#decide({ command: { type: 'NegotiateClosing', feerate_per_kw: this.#context.feerate() } }, turn, this.#ownCause(turn));
+    const closing = closingFollowUp(turn.state, this.#common, this.#moment());
+    if (closing !== undefined) this.#decide({ command: closing }, turn, this.#ownCause(turn));
     if (turn.state.phase === 'opening' && turn.state.step === 'accepted' && turn.state.terms.role === 'opener') this.#startFunding(turn.state);
   }
 
   async #shutDown(turn: Turn): Promise<void> {
     if (turn.state.phase === 'shutdown' && turn.state.scripts.local !== undefined) return;
-    const scriptpubkey = await this.#context.destinationScript(`close ${this.stream}`);
-    const refused = this.#decide({ command: { type: 'CloseChannel', scriptpubkey } }, turn, this.#ownCause(turn));
-    if (refused === undefined) this.#closeWanted = false;
+    const chosen = this.#wish.scriptpubkey;
+    const scriptpubkey = chosen ?? (await this.#context.destinationScript(`close ${this.stream}`));
+    const refused = this.#decide({ command: { type: 'CloseChannel', scriptpubkey, chosen: chosen !== undefined, common: this.#common } }, turn, this.#ownCause(turn));
+    if (refused?.code === 'updates_pending') return;
+    this.#closeWanted = false;
+    if (refused === undefined) return;
+    // The peer was away when this was asked for, and cannot pay such a script.
+    this.#wish = {};
+    this.#context.log(`${this.stream}: the close that was asked for is given up: ${describeRefusal(refused)}`);
+  }
+
+  get #common(): CloseFeatures {
+    return closeFeatures(this.#session?.features);
+  }
+
+  #moment(): { readonly feerate_per_kw: number; readonly height: number } {
+    return { feerate_per_kw: this.#wish.feerate_per_kw ?? this.#context.feerate(), height: this.#context.height() };
   }
 
   #startFunding({ terms }: Extract<ChannelState, { step: 'accepted' }>): void {
@@ -361,12 +381,8 @@ export class ChannelLoop implements ChannelPort {
 
   #broadcast(effect: Effect, state: ChannelState): void {
     if (effect.kind !== 'broadcast') return;
-    for (const transaction of transactionFor(effect, state, this.#context)) {
-      void this.#context.chain.broadcast(transaction).then(
-        (result) => result.ok || this.#context.log(`${this.stream}: the ${effect.what} transaction was refused: ${result.code} (${result.reason}); it is tried again with each block`),
-        (error: Error) => this.#context.log(`${this.stream}: the ${effect.what} transaction could not be sent: ${error.message}; it is tried again with each block`),
-      );
-    }
+    const tell = (sentence: string): void => this.#context.log(`${this.stream}: the ${effect.what} transaction ${sentence}; it is tried again with each block`);
+    void publish(effect.what, transactionFor(effect, state, this.#context), this.#context.chain, tell);
   }
 
   // ---- failures
@@ -401,11 +417,4 @@ export class ChannelLoop implements ChannelPort {
     for (const input of this.#inputs.splice(0)) if (input.kind === 'command') input.failed(error);
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
-}
-
-function channelIdOf(state: ChannelState): Hex32 {
-  if (isEstablished(state)) return state.funding.channel_id;
-  if (state.phase === 'abandoned') return state.channel_id;
-  if (state.phase === 'none') return ZERO_32;
-  return state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;
 }

@@ -9,7 +9,9 @@ import { ZERO_32, type Hex, type Hex32 } from '../bolt/primitives.ts';
 import { commitmentParams, commitmentSpec } from '../domain/channel/commitment-spec.ts';
 import type { Effect } from '../domain/channel/effects.ts';
 import { ourNumbers } from '../domain/channel/reestablish.ts';
-import { closingOf, ourClosing, type ClosingState } from '../domain/channel/shutdown.ts';
+import { closingOf, ourClosing, simpleClosing } from '../domain/channel/closing-transactions.ts';
+import type { ClosingState } from '../domain/channel/closing-fee.ts';
+import { completeCloses } from '../domain/channel/mutual-closes.ts';
 import { sweepTransaction, type ResolvingState } from '../domain/channel/spending.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type Htlc, type Sweep } from '../domain/channel/state.ts';
 import type { HtlcFailure } from '../events/channel/updates.ts';
@@ -37,6 +39,10 @@ export function messageFor(effect: Exclude<Effect, { kind: 'broadcast' }>, state
       return revokeMessage(effect, state, context);
     case 'send_closing_signed':
       return closingMessage(effect, state as ClosingState, context);
+    case 'send_closing_complete':
+      return closingComplete(effect, state, context);
+    case 'send_closing_sig':
+      return closingSig(effect, state, context);
     case 'send_announcement_signatures':
       return announcementMessage(state, context);
   }
@@ -98,6 +104,20 @@ function closingMessage({ fee_satoshis, fee_range }: Of<'send_closing_signed'>, 
   return { type: 'closing_signed', channel_id: state.funding.channel_id, fee_satoshis, signature, tlvs: fee_range === undefined ? {} : { fee_range } };
 }
 
+/** BOLT 2: one signature for each variant that we sign as closer. */
+function closingComplete({ proposal: { closer_scriptpubkey, closee_scriptpubkey, fee_satoshis, locktime, outputs } }: Of<'send_closing_complete'>, state: EstablishedState, { signer }: ChannelContext): Message {
+  const said = { closer_scriptpubkey, closee_scriptpubkey, fee_satoshis, locktime };
+  const signed = outputs.map((variant) => [variant, signer.signClosing(state.terms.key_index, simpleClosing(state, { closer: 'local', ...said }, variant)!)]);
+  return { type: 'closing_complete', channel_id: state.funding.channel_id, ...said, tlvs: Object.fromEntries(signed) };
+}
+
+/** BOLT 2: the closer's own words again, and one signature in the same field. */
+function closingSig({ close }: Of<'send_closing_sig'>, state: EstablishedState, { signer }: ChannelContext): Message {
+  const { closer_scriptpubkey, closee_scriptpubkey, fee_satoshis, locktime, outputs } = close;
+  const signature = signer.signClosing(state.terms.key_index, simpleClosing(state, close, outputs)!);
+  return { type: 'closing_sig', channel_id: state.funding.channel_id, closer_scriptpubkey, closee_scriptpubkey, fee_satoshis, locktime, tlvs: { [outputs]: signature } };
+}
+
 /** BOLT 7, "The announcement_signatures Message": both keys sign the announcement that both sides can build. */
 function announcementMessage(state: EstablishedState, context: ChannelContext): Message {
   const { short_channel_id } = state.funding.confirmed!;
@@ -126,10 +146,11 @@ function ourCommitment(state: EstablishedState, { signer }: ChannelContext): Hex
   return signedCommitment(commitment, params, signer.signLocalCommitment(state.terms.key_index, commitment), state.commitments.local.signature!);
 }
 
+/** The dearest of them; the others are their own predecessors. */
+const MOST_CLOSES_SENT = 8;
+
 function closingTransaction(state: ClosingState | ResolvingState, { signer }: ChannelContext): readonly Hex[] {
-  if (state.agreed === undefined) return [];
-  const closing = closingOf(state, state.agreed);
-  return closing === undefined ? [] : [signedClosing(closing, signer.signClosing(state.terms.key_index, closing), state.agreed.signature)];
+  return completeCloses(state).slice(0, MOST_CLOSES_SENT).map(({ closing, signature }) => signedClosing(closing, signer.signClosing(state.terms.key_index, closing), signature));
 }
 
 function signedSweepOf(state: ResolvingState, sweep: Sweep, { signer }: ChannelContext): readonly Hex[] {

@@ -13,6 +13,8 @@ export const nodeEvents = [
     signature,
   }),
   fact('NodeStarted', { version: text, crypto_backend: text }),
+  /** The log was found older than what the node did: its channels are only recovered from here on, until all have ended. */
+  fact('RecoveryEntered', { code: text, reason: text }),
 ] as const;
 
 export type NodeEvent = z.output<(typeof nodeEvents)[number]>;

@@ -21,6 +21,8 @@ export interface PairOptions {
   readonly feerate_per_kw?: number;
   readonly announce?: boolean;
   readonly policies?: { readonly alice?: Partial<ChannelPolicy>; readonly bob?: Partial<ChannelPolicy> };
+  /** Both know option_simple_close. */
+  readonly simple_close?: boolean;
   readonly upfront?: { readonly alice?: Hex; readonly bob?: Hex };
 }
 
@@ -83,8 +85,10 @@ export class Pair {
 }
 
 /** Both peers before their first message. */
-export function strangers({ policies = {} }: PairOptions = {}): Pair {
-  return new Pair(new Peer('alice', { ...POLICY, ...policies.alice }), new Peer('bob', { ...POLICY, ...policies.bob }));
+export function strangers({ policies = {}, simple_close = false }: PairOptions = {}): Pair {
+  const pair = new Pair(new Peer('alice', { ...POLICY, ...policies.alice }), new Peer('bob', { ...POLICY, ...policies.bob }));
+  if (simple_close) for (const peer of pair.peers) peer.features = new Set(['option_shutdown_anysegwit', 'option_simple_close']);
+  return pair;
 }
 
 /** alice's wish that begins a channel. */

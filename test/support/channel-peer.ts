@@ -2,10 +2,12 @@
 import { createSigner, type LocalSigner } from '../../src/adapters/signer/local-signer.ts';
 import { crypto } from '../../src/bolt/crypto.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
+import type { FeatureName } from '../../src/bolt/09-features/features.ts';
 import { decodeMessage, encodeMessage, type Message, type MessageOf } from '../../src/bolt/messages.ts';
 import { NETWORKS } from '../../src/bolt/networks.ts';
 import { fromHex, msat, sat, toHex32, ZERO_32, type Hex, type Hex32, type Msat, type NodeId } from '../../src/bolt/primitives.ts';
 import type { ChannelContext } from '../../src/commands/channel-context.ts';
+import { closeFeatures, closingFollowUp } from '../../src/commands/close-channel.ts';
 import { gatherMessage } from '../../src/commands/gather.ts';
 import { messageFor, openingWords, reestablishMessage, transactionFor } from '../../src/commands/perform.ts';
 import type { ChannelCommand, ChannelPolicy, LocalKeys } from '../../src/domain/channel/commands.ts';
@@ -14,7 +16,7 @@ import { decideChannel } from '../../src/domain/channel/decide.ts';
 import { effectsOf, type Effect } from '../../src/domain/channel/effects.ts';
 import { evolveChannel } from '../../src/domain/channel/evolve.ts';
 import { assertInvariants } from '../../src/domain/channel/invariants.ts';
-import { negotiationIsDue, shutdownIsDue } from '../../src/domain/channel/shutdown.ts';
+import { shutdownIsDue } from '../../src/domain/channel/shutdown.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState, type Htlc } from '../../src/domain/channel/state.ts';
 import type { Decision, Refusal } from '../../src/domain/decider.ts';
 import type { Feerates } from '../../src/domain/feerates.ts';
@@ -87,6 +89,8 @@ export class Peer {
   /** sat per 1000 weight, for a mutual close. */
   closingFeerate = 1_000;
   wantsToClose = false;
+  /** What both of us offer on this connection. */
+  features: ReadonlySet<FeatureName> = new Set(['option_shutdown_anysegwit']);
   signer: LocalSigner;
   /** Each hears of every event once it is part of the state. */
   readonly listeners: ((peer: Peer, event: ChannelEvent, before: ChannelState) => void)[] = [];
@@ -104,6 +108,7 @@ export class Peer {
     twin.log.push(...this.log);
     twin.events.push(...this.events);
     twin.peerId = this.peerId;
+    twin.features = this.features;
     twin.signer = createSigner(seedOf(this.name), { network: 'bitcoin-regtest', highWater: [[KEY_INDEX, this.signer.highWater(KEY_INDEX)]] });
     return twin;
   }
@@ -183,9 +188,9 @@ export class Peer {
         return this.gatherAdd(message);
       case 'channel_reestablish':
         this.reestablished = true;
-        return gatherMessage(message, this.state, this.context)?.command;
+        return gatherMessage(message, this.state, this.context, this.features)?.command;
       default:
-        return gatherMessage(message, this.state, this.context)?.command;
+        return gatherMessage(message, this.state, this.context, this.features)?.command;
     }
   }
 
@@ -200,7 +205,8 @@ export class Peer {
     if (!this.connected || !this.reestablished) return;
     if (commitmentIsDue(this.state)) this.decide({ type: 'SignCommitment' });
     if (shutdownIsDue(this.state) || this.wantsToClose) this.tryToClose();
-    if (negotiationIsDue(this.state)) this.decide({ type: 'NegotiateClosing', feerate_per_kw: this.closingFeerate });
+    const closing = closingFollowUp(this.state, closeFeatures(this.features), { feerate_per_kw: this.closingFeerate, height: HEIGHT });
+    if (closing !== undefined) this.decide(closing);
   }
 
   /** Once no update of ours is pending, as the loop does. */

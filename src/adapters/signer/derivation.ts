@@ -4,6 +4,7 @@
  *   root                        HMAC("fulgurite/1/<network>", seed)
  *   root / node                 the node key: BOLT 8 handshakes, gossip, invoices
  *   root / log                  Ed25519 seed of the log's checkpoint key
+ *   root / backup               key that seals static backups
  *   root / invoice / N          N = the invoice's nonce; below it: preimage, payment_secret
  *   root / session / P / A      onion session key; P = payment id, A = attempt (u32)
  *   root / channel / K          K = key_index (u32); below it the secrets of BOLT 3's five basepoints and the seed of the
@@ -37,6 +38,7 @@ export function createDerivation(seed: Uint8Array, network: string) {
   return {
     node: () => derive('node'),
     log: () => derive('log'),
+    backup: () => derive('backup'),
     channel(key_index: number): ChannelSecrets {
       const below = (name: string) => derive('channel', key_index, name);
       return {

@@ -13,7 +13,7 @@ type FeeRange = NonNullable<ClosingOffer['fee_range']>;
 type FeeAnswer = { readonly fee_satoshis: Sat; readonly fee_range: FeeRange };
 
 /** sat per 1000 weight: below it no node relays a transaction. */
-const MIN_FEERATE_PER_KW = 253;
+export const MIN_FEERATE_PER_KW = 253;
 /** The opener, who pays, bears up to this many times the estimate. */
 const FEE_RANGE_FACTOR = 3n;
 

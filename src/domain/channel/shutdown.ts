@@ -1,27 +1,37 @@
 /** BOLT 2, "Closing Initiation" and "Legacy Closing Negotiation": shutdown and closing_signed. */
-import { buildClosing, verifyClosing, type ClosingTransaction } from '../../bolt/03-transactions/closing-tx.ts';
-import { dustLimitOf, isValidShutdownScript } from '../../bolt/03-transactions/shutdown-script.ts';
-import { msatToSat, type Hex, type Hex32, type Sat } from '../../bolt/primitives.ts';
+import { verifyClosing } from '../../bolt/03-transactions/closing-tx.ts';
+import { dustLimitOf } from '../../bolt/03-transactions/shutdown-script.ts';
+import type { Hex, Sat } from '../../bolt/primitives.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { answerFee, lastOffer, ourFees, type ClosingState } from './closing-fee.ts';
-import type { ChannelCommand } from './commands.ts';
+import { closingVariants } from './closing-transactions.ts';
+import type { ChannelCommand, CloseFeatures } from './commands.ts';
 import { isIrrevocablyAdded, waitsFor } from './htlc-lifecycle.ts';
-import { isLive, type ChannelState, type ClosingOffer, type Established, type LiveState, type ShutdownScripts } from './state.ts';
+import { NO_CLOSES } from './mutual-closes.ts';
+import { boundTo, scriptBreach } from './shutdown-scripts.ts';
+import { isLive, type ChannelState, type ClosingOffer, type LiveState, type ShutdownScripts } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
 type Event<T extends ClosingEvent['type']> = Extract<ClosingEvent, { type: T }>;
+export { closingOf, closingVariants, ourClosing } from './closing-transactions.ts';
 export type { ClosingState } from './closing-fee.ts';
+
+/** Of a connection that nothing else is known of. */
+const NO_FEATURES: CloseFeatures = { anysegwit: true, simple_close: false };
 
 // ---- decide: shutdown
 
-export function closeChannel({ scriptpubkey }: Command<'CloseChannel'>, state: ChannelState): Decision<ChannelEvent> {
+export function closeChannel({ scriptpubkey, chosen = false, common = NO_FEATURES }: Command<'CloseChannel'>, state: ChannelState): Decision<ChannelEvent> {
   if (!isLive(state)) return refuse('channel_not_open', { phase: state.phase });
-  if (scriptsOf(state).local !== undefined) return accept<ChannelEvent>();
+  const said = scriptsOf(state).local;
+  const wish = chosen ? scriptpubkey : (boundTo(state.terms.local.upfront_shutdown_script) ?? scriptpubkey);
+  if (said !== undefined) return chosen && said !== wish ? refuse('shutdown_script_differs', { expected: said, got: wish }) : accept<ChannelEvent>();
+  const breach = scriptBreach(wish, state.terms.local.upfront_shutdown_script, common);
+  if (breach !== undefined) return breach;
   if (updatesPending(state)) return refuse('updates_pending', { commitment_number: state.commitments.remote.number });
-  const upfront = state.terms.local.upfront_shutdown_script;
-  return accept<ChannelEvent>({ type: 'ShutdownSent', scriptpubkey: upfront === undefined || upfront === '' ? scriptpubkey : upfront });
+  return accept<ChannelEvent>({ type: 'ShutdownSent', scriptpubkey: wish });
 }
 
 /** BOLT 2: no shutdown while updates of ours wait for the peer's commitment. */
@@ -32,19 +42,20 @@ export const updatesPending = ({ commitments }: LiveState): boolean =>
 export const shutdownIsDue = (state: ChannelState): boolean =>
   state.phase === 'shutdown' && state.scripts.remote !== undefined && state.scripts.local === undefined && !updatesPending(state);
 
-export function receiveShutdown({ message }: Command<'ReceiveShutdown'>, state: ChannelState): Decision<ChannelEvent> {
+export function receiveShutdown({ message, common = NO_FEATURES }: Command<'ReceiveShutdown'>, state: ChannelState): Decision<ChannelEvent> {
   const { scriptpubkey } = message;
-  if (state.phase === 'closing') return accept<ChannelEvent>(); // Repeated after a reconnection.
-  if (!isLive(state)) return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
-  const upfront = state.terms.remote.upfront_shutdown_script;
-  if (upfront !== undefined && upfront !== '' && upfront !== scriptpubkey) return refuse('upfront_shutdown_script_differs', { expected: upfront, got: scriptpubkey }, 'disconnect');
-  if (!isValidShutdownScript(scriptpubkey, { anysegwit: true })) return refuse('invalid_shutdown_script', { scriptpubkey }, 'disconnect');
+  if (!isLive(state) && state.phase !== 'closing') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  const breach = scriptBreach(scriptpubkey, state.terms.remote.upfront_shutdown_script, common, 'disconnect');
+  if (breach !== undefined) return breach;
   const known = scriptsOf(state).remote;
-  if (known !== undefined && known !== scriptpubkey) return refuse('shutdown_script_differs', { expected: known, got: scriptpubkey }, 'disconnect');
-  return known === undefined ? accept<ChannelEvent>({ type: 'ShutdownReceived', scriptpubkey }) : accept<ChannelEvent>();
+  const fixed = !common.simple_close || (state.phase === 'closing' && state.closes.legacy_fees.length > 0);
+  if (known !== undefined && known !== scriptpubkey && fixed) return refuse('shutdown_script_differs', { expected: known, got: scriptpubkey }, 'disconnect');
+  // Repeated after a reconnection. With option_simple_close it begins the negotiation anew.
+  const again = known === scriptpubkey && (state.phase !== 'closing' || !common.simple_close);
+  return again ? accept<ChannelEvent>() : accept<ChannelEvent>({ type: 'ShutdownReceived', scriptpubkey });
 }
 
-const scriptsOf = (state: LiveState): ShutdownScripts => (state.phase === 'shutdown' ? state.scripts : {});
+const scriptsOf = (state: LiveState | ClosingState): ShutdownScripts => (state.phase === 'normal' ? {} : state.scripts);
 
 // ---- decide: closing_signed
 
@@ -62,7 +73,7 @@ export function receiveClosingSigned(command: Command<'ReceiveClosingSigned'>, s
   const { message } = command;
   // The peer's broadcast reached a block before its message reached us: the chain has said it already.
   if (state.phase === 'resolving' || state.phase === 'closed') return accept<ChannelEvent>();
-  if (state.phase !== 'closing') return refuse('unexpected_message', { message: message.type, phase: state.phase }, 'warning');
+  if (state.phase !== 'closing' || command.common?.simple_close === true) return refuse('unexpected_message', { message: message.type, phase: state.phase, option_simple_close: command.common?.simple_close === true }, 'warning');
   const { fee_satoshis, signature } = message;
   const variants = closingVariants(state, fee_satoshis);
   const closing = variants.find((variant) => verifyClosing(variant, signature));
@@ -82,41 +93,6 @@ export function receiveClosingSigned(command: Command<'ReceiveClosingSigned'>, s
 
 const failed = (code: string, reason: string): Decision<ChannelEvent> => accept<ChannelEvent>({ type: 'ChannelFailed', by: 'local', code, reason });
 
-/** The closing transactions this fee can mean: outputs below either side's dust limit, or a signer's own one, may be left out. */
-export function closingVariants(state: Established & { readonly scripts: ShutdownScripts }, fee_satoshis: Sat): readonly ClosingTransaction[] {
-  const { terms, funding, commitments, scripts } = state;
-  const common = {
-    funding_txid: funding.txid,
-    funding_output_index: funding.output_index,
-    funding_satoshis: terms.funding_satoshis,
-    local_funding_pubkey: terms.local.keys.funding_pubkey,
-    remote_funding_pubkey: terms.remote.keys.funding_pubkey,
-    local_script: scripts.local!,
-    remote_script: scripts.remote!,
-    local_sat: msatToSat(commitments.local_msat),
-    remote_sat: msatToSat(commitments.remote_msat),
-    fee_satoshis,
-    opener: terms.role === 'opener' ? ('local' as const) : ('remote' as const),
-  };
-  const built = [
-    { dust_limit_satoshis: terms.local.dust_limit_satoshis },
-    { dust_limit_satoshis: terms.remote.dust_limit_satoshis },
-    { dust_limit_satoshis: terms.remote.dust_limit_satoshis, omit: 'remote' as const },
-    { dust_limit_satoshis: terms.local.dust_limit_satoshis, omit: 'local' as const },
-  ].map((variant) => buildClosing({ ...common, ...variant }));
-  return built.filter((closing) => closing !== undefined);
-}
-
-/** The closing transaction of a known txid at this fee: what both sides signed. */
-export function closingOf(state: Established & { readonly scripts: ShutdownScripts }, { fee_satoshis, closing_txid }: { fee_satoshis: Sat; closing_txid: Hex32 }): ClosingTransaction | undefined {
-  return closingVariants(state, fee_satoshis).find(({ txid }) => txid === closing_txid);
-}
-
-/** What we sign for an offer of ours: the variant that leaves out what is dust to us. */
-export function ourClosing(state: ClosingState, fee_satoshis: Sat): ClosingTransaction | undefined {
-  return closingVariants(state, fee_satoshis)[0];
-}
-
 // ---- evolve
 
 export function evolveShutdown(state: LiveState, event: Event<'ShutdownSent'> | Event<'ShutdownReceived'>): ChannelState {
@@ -125,11 +101,20 @@ export function evolveShutdown(state: LiveState, event: Event<'ShutdownSent'> | 
   return { ...state, phase: 'shutdown', scripts };
 }
 
+/** option_simple_close: the peer's newest script; our closing_complete may pay it now. */
+export function evolveShutdownAgain(state: ClosingState, { scriptpubkey }: Event<'ShutdownReceived'>): ChannelState {
+  return { ...state, scripts: { ...state.scripts, remote: scriptpubkey }, proposal: state.proposal === 'sent' ? 'sent' : 'due' };
+}
+
+/** The negotiation starts again with each connection; what was signed stays known. */
+export const closingReestablished = (state: ClosingState): ClosingState => ({ ...state, offers: [], proposal: 'after_shutdown' });
+
 /** Both shutdowns have passed and nothing is pending any more: closing_signed may begin. */
 export function becomeClosing(state: ChannelState): ChannelState {
   if (state.phase !== 'shutdown' || !isQuiet(state)) return state;
   const { local, remote } = state.scripts;
-  return local === undefined || remote === undefined ? state : { ...state, phase: 'closing', scripts: { local, remote }, offers: [] };
+  if (local === undefined || remote === undefined) return state;
+  return { ...state, phase: 'closing', scripts: { local, remote }, offers: [], closes: NO_CLOSES, proposal: 'due' };
 }
 
 const isQuiet = ({ commitments }: LiveState): boolean =>
@@ -138,7 +123,9 @@ const isQuiet = ({ commitments }: LiveState): boolean =>
 export function evolveClosingSigned(state: ClosingState, event: Event<'ClosingSignedSent'> | Event<'ClosingSignedReceived'>): ChannelState {
   const { fee_satoshis, fee_range } = event;
   const offer: ClosingOffer = event.type === 'ClosingSignedSent' ? { by: 'local', fee_satoshis, fee_range } : { by: 'remote', fee_satoshis, fee_range, signature: event.signature };
-  return { ...state, offers: [...state.offers, offer] };
+  const { legacy_fees } = state.closes;
+  const signed = event.type === 'ClosingSignedReceived' || legacy_fees.includes(fee_satoshis) ? legacy_fees : [...legacy_fees, fee_satoshis];
+  return { ...state, offers: [...state.offers, offer], closes: { ...state.closes, legacy_fees: signed } };
 }
 
 export function evolveClosingAgreed(state: ClosingState, { fee_satoshis, closing_txid }: Event<'ClosingAgreed'>): ChannelState {
