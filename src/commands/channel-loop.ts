@@ -4,12 +4,11 @@ import type { Hex32 } from '../bolt/primitives.ts';
 import type { ChannelCommand, CloseFeatures } from '../domain/channel/commands.ts';
 import { commitmentIsDue } from '../domain/channel/committing.ts';
 import { decideChannel } from '../domain/channel/decide.ts';
-import { owedToChain, type Effect } from '../domain/channel/effects.ts';
+import { owedToChain } from '../domain/channel/effects.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import { assertInvariants } from '../domain/channel/invariants.ts';
 import { shutdownIsDue } from '../domain/channel/shutdown.ts';
 import { channelIdOf, initialChannel, isLive, type ChannelState } from '../domain/channel/state.ts';
-import { fundingScript, p2wsh } from '../bolt/03-transactions/scripts.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
@@ -18,12 +17,12 @@ import type { ChannelContext, Session } from './channel-context.ts';
 import { closeFeatures, closingFollowUp, judgeWish, type CloseWish } from './close-channel.ts';
 import { deriveAhead } from './derive-ahead.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
+import { fundingCommand } from './funding-command.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
-import { mayComeFirst, send, type Prepared } from './outgoing.ts';
-import { messageFor, openingWords, transactionFor } from './perform.ts';
-import { publish } from './publish.ts';
-import { streamCorrelation, Turn, type Line, type Step, type StepDetails } from './turn.ts';
+import { broadcast, mayComeFirst, prepare, type Prepared } from './outgoing.ts';
+import { openingWords } from './perform.ts';
+import { streamCorrelation, Turn, type Input, type Line, type StepDetails } from './turn.ts';
 import { createTurnAhead } from './turn-ahead.ts';
 
 /** Inputs taken into one append at most: its size stays far below what a store takes. */
@@ -32,12 +31,6 @@ const MAX_BATCH = 128;
 const MAX_WAITING = 1024;
 /** Command ids of offers remembered against redelivery: sagas redeliver only what lies behind their cursor, far fewer. */
 const REMEMBERED_COMMANDS = 65_536;
-
-type Input =
-  | { readonly kind: 'message'; readonly message: Message; readonly session: Session }
-  | { readonly kind: 'command'; readonly gather: () => Gathered | Promise<Gathered>; readonly cause?: Cause; readonly once?: boolean; readonly done: (outcome: Outcome) => void; readonly failed: (error: unknown) => void }
-  | { readonly kind: 'connected'; readonly session: Session; readonly fresh: boolean }
-  | { readonly kind: 'disconnected'; readonly session: Session };
 
 export class ChannelLoop implements ChannelPort {
   readonly stream: StreamId;
@@ -131,7 +124,7 @@ export class ChannelLoop implements ChannelPort {
 
   /** Repeats what the chain is still owed. */
   rebroadcast(): void {
-    for (const effect of owedToChain(this.#state)) this.#broadcast(effect, this.#state);
+    for (const effect of owedToChain(this.#state)) broadcast(effect, this.#state, this.stream, this.#context);
   }
 
   /** Resolves when the mailbox is empty and all of it durable. */
@@ -196,7 +189,7 @@ export class ChannelLoop implements ChannelPort {
     const appended = this.#append(turn);
     appended.catch(() => undefined);
     try {
-      const prepared = turn.steps.flatMap(({ effects, line }) => effects.map((owed) => this.#prepare(owed, line)));
+      const prepared = turn.steps.flatMap(({ effects, line }) => effects.map((owed) => prepare(owed, line, this.stream, this.#context)));
       if (this.#mayRunAhead(turn, prepared)) return this.#runAhead(turn, appended);
       const [revision] = await Promise.all([appended, this.#ahead.settled()]);
       if (revision !== undefined) {
@@ -319,12 +312,9 @@ export class ChannelLoop implements ChannelPort {
   #startFunding({ terms }: Extract<ChannelState, { step: 'accepted' }>): void {
     if (this.#fundingStarted) return;
     this.#fundingStarted = true;
-    const script_pubkey = p2wsh(fundingScript(terms.local.keys.funding_pubkey, terms.remote.keys.funding_pubkey));
-    const request = { stream: this.stream, script_pubkey, amount_sat: terms.funding_satoshis, feerate_per_kw: this.#context.feerate() };
-    void this.#context.fund(request).then(
-      ({ txid, output_index, transaction }) => this.run({ type: 'CreateFunding', funding_txid: txid, funding_output_index: output_index, funding_transaction: transaction }),
-      (error: Error) => this.run({ type: 'AbandonOpening', code: 'funding_failed', reason: error.message }),
-    ).catch((error: Error) => this.#context.log(`funding of ${this.stream} went wrong: ${error.message}`));
+    void fundingCommand(this.stream, terms, this.#context)
+      .then((command) => this.run(command))
+      .catch((error: Error) => this.#context.log(`funding of ${this.stream} went wrong: ${error.message}`));
   }
 
   #ownCause(turn: Turn): Cause {
@@ -366,23 +356,9 @@ export class ChannelLoop implements ChannelPort {
 
   // ---- effects
 
-  /** Everything but a secret is made ready before the append answers. */
-  #prepare({ effect, state }: Step['effects'][number], line: Line | undefined): Prepared {
-    if (effect.kind === 'broadcast') return { send: () => this.#broadcast(effect, state) };
-    if (effect.kind === 'send_revoke_and_ack') return { send: () => send(messageFor(effect, state, this.#context) as Message, line) };
-    const message = messageFor(effect, state, this.#context);
-    return message instanceof Promise ? { ready: message, send: (ready) => send(ready!, line) } : { send: () => send(message, line) };
-  }
-
   async #settle(turn: Turn, prepared: readonly Prepared[]): Promise<void> {
     for (const { ready, send } of prepared) send(ready === undefined ? undefined : await ready);
     for (const { events, done } of turn.steps) done?.({ accepted: events.length });
-  }
-
-  #broadcast(effect: Effect, state: ChannelState): void {
-    if (effect.kind !== 'broadcast') return;
-    const tell = (sentence: string): void => this.#context.log(`${this.stream}: the ${effect.what} transaction ${sentence}; it is tried again with each block`);
-    void publish(effect.what, transactionFor(effect, state, this.#context), this.#context.chain, tell);
   }
 
   // ---- failures

@@ -9,6 +9,14 @@ import type { ChannelEvent } from '../events/channel/index.ts';
 import type { Attachment, Cause, StreamId } from '../events/store.ts';
 import type { Session } from './channel-context.ts';
 import type { Outcome } from './dispatch.ts';
+import type { Gathered } from './gather.ts';
+
+/** What a channel's mailbox takes. */
+export type Input =
+  | { readonly kind: 'message'; readonly message: Message; readonly session: Session }
+  | { readonly kind: 'command'; readonly gather: () => Gathered | Promise<Gathered>; readonly cause?: Cause; readonly once?: boolean; readonly done: (outcome: Outcome) => void; readonly failed: (error: unknown) => void }
+  | { readonly kind: 'connected'; readonly session: Session; readonly fresh: boolean }
+  | { readonly kind: 'disconnected'; readonly session: Session };
 
 /** A connection as it stood when a step was decided. `open`: channel_reestablish had passed. */
 export interface Line {
