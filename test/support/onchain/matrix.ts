@@ -98,7 +98,7 @@ class Run {
 
   /** With anchors an HTLC transaction wants somebody else's coin for its fee. */
   async equip(): Promise<void> {
-    const words = Array.from({ length: Math.ceil(PLANS[this.cell.load].length / TOGETHER) }, (_, i) => `${this.theirs.name} ${i}`);
+    const words = PLANS[this.cell.load].map((_, i) => `${this.theirs.name} ${i}`);
     this.#coins = await fundKeys(this.#world, words, sat(100_000));
   }
 

@@ -67,7 +67,7 @@ export function secondStages(name: string, { state, commitment }: OldCommitment,
     signer.signSweepInput(key_index, { kind: 'htlc', per_commitment_point: point }, witnessSighash(tx, index, witness_script, input_value));
   const witnessOf = (tx: UnsignedTx, index: number, { htlc, peers, preimage }: Claim): Witness => htlcWitness(htlc, ours(tx, index, htlc), peers, preimage);
   if (state.terms.format === 'static_remotekey') return claims.map((claim) => serialize(claim.htlc.tx, [witnessOf(claim.htlc.tx, 0, claim)]));
-  return chunksOf(claims, together).map((chunk, i) => {
+  return packed(claims, together).map((chunk, i) => {
     const coin = coins[i];
     if (coin === undefined) throw new Error(`${chunk.length} HTLCs need a coin, the thief has ${coins.length}`);
     return withCoin(chunk, coin, witnessOf);
@@ -99,6 +99,12 @@ function withCoin(claims: readonly Claim[], coin: KeyCoin, witnessOf: (tx: Unsig
 function coinWitness(tx: UnsignedTx, index: number, { value, key }: KeyCoin): Witness {
   const signature = toSignature(crypto().sign(witnessSighash(tx, index, p2wpkhScriptCode(key.point), value), key.secret));
   return [derSignature(signature), key.point];
+}
+
+/** The peer signed each locktime: only HTLCs of the same one go together. */
+function packed(claims: readonly Claim[], together: number): readonly (readonly Claim[])[] {
+  const locktimes = [...new Set(claims.map(({ htlc }) => htlc.tx.locktime))];
+  return locktimes.flatMap((locktime) => chunksOf(claims.filter(({ htlc }) => htlc.tx.locktime === locktime), together));
 }
 
 function chunksOf<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
