@@ -17,8 +17,10 @@ import { createGossipInbox } from './commands/gossip-inbox.ts';
 import { startInvoiceTimeouts } from './commands/invoice-timeouts.ts';
 import { initializeNode } from './commands/node.ts';
 import type { ChannelLimits } from './commands/opening-limits.ts';
+import { typeToOpen } from './commands/opening-type.ts';
 import { createOwnGossip, gossipPort } from './commands/own-gossip.ts';
 import { createPayments, type Payments } from './commands/pay.ts';
+import { createPrivateChannels } from './commands/private-channels.ts';
 import { PeerInbox } from './commands/peer-inbox.ts';
 import { createQuietStreams } from './commands/quiet-streams.ts';
 import { createSender, type SentCoins } from './commands/send-coins.ts';
@@ -67,7 +69,9 @@ export interface OpenChannelRequest {
   readonly funding_satoshis: Sat;
   readonly push_msat?: Msat;
   readonly announce?: boolean;
-  /** anchors_zero_fee_htlc_tx unless told. */
+  /** Used before its funding is in a block: for peers that trust us with that. */
+  readonly zero_conf?: boolean;
+  /** anchors_zero_fee_htlc_tx unless told; what is not announced gets option_scid_alias where the peer can do it. */
   readonly channel_type?: Hex;
   /** The same one again asks for the same channel: nothing is opened twice. */
   readonly command_id?: Hex32;
@@ -170,6 +174,8 @@ export const OUR_FEATURES = features({
   option_anchors: 'optional',
   option_shutdown_anysegwit: 'optional',
   option_channel_type: 'optional',
+  option_scid_alias: 'optional',
+  option_zeroconf: 'optional',
 });
 
 /** Brings a node up on its log: channels and stories are rebuilt from it, the chain is followed, sagas go on where they stood. */
@@ -202,6 +208,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
     onTurn: (stream, state) => {
       ownGossip.onChannel(stream, state);
+      privateChannels.onChannel(stream, state);
       if (state.phase === 'abandoned') void reclaimFunding(wallet, stream, state.reason).catch((error: Error) => onLog(error.message));
     },
     log: onLog,
@@ -227,7 +234,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     },
   });
   const dispatch = createDispatch({ channels: (stream) => channels.get(stream), quiet: quiet.execute });
-  const createInvoice = createInvoices({ quiet, signer, currency, now: unixNow, entropy });
+  const createInvoice = createInvoices({ quiet, signer, currency, now: unixNow, entropy, hints: (amount_msat) => privateChannels.hints(amount_msat) });
   const payments = createPayments({ quiet, entropy });
 
   // ---- gossip, chain, peers
@@ -243,7 +250,8 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     afterBlock: (height) => void feeUpdates.onBlock(height),
     log: onLog,
   });
-  const peerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip), log: onLog });
+  const privateChannels = createPrivateChannels({ channels, session: (peer_id) => peerInbox.session(peer_id), signer, chain_hash: chain.chain_hash, policy: forwarding, now: unixNow, log: onLog });
+  const peerInbox: PeerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip, privateChannels), log: onLog });
   await channels.replayed();
   await reclaimLost(wallet, channels);
   // The wallet notes each block before the channels have it, and resumes well before its newest: no block is missed.
@@ -268,12 +276,14 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     payments,
     sagas,
     peers: () => peerInbox.peers(),
-    async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, channel_type = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }) {
+    async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, zero_conf = false, channel_type: basic = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }) {
       const before = command_id && channels.openedAs(peer_id, command_id);
       if (before !== undefined) return before.stream;
       const session = peerInbox.session(peer_id);
       if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
-      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, channel_type, feerate_per_kw: commitmentFeerate(decodeChannelType(channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
+      const wanted = typeToOpen({ peer_id, funding_satoshis, announce, zero_conf, channel_type: basic, common: session.features });
+      if ('refused' in wanted) throw new NodeRefusal(wanted.refused.code, describeRefusal(wanted.refused));
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, ...wanted, feerate_per_kw: commitmentFeerate(decodeChannelType(channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     },

@@ -1,8 +1,8 @@
 /** The definitions of the commands that talk to a running node over its API. */
 import type { Command } from 'commander';
 import {
-  addressCommand, channelsCommand, connectCommand, decodeCommand, disconnectCommand, getinfoCommand, invoiceCommand, peersCommand, stopCommand,
-  type AddressOptions, type AskOptions, type ChannelsOptions, type InvoiceOptions,
+  addressCommand, channelsCommand, connectCommand, decodeCommand, disconnectCommand, getinfoCommand, invoiceCommand, peersCommand, sendCommand, stopCommand,
+  type AddressOptions, type AskOptions, type ChannelsOptions, type InvoiceOptions, type SendOptions,
 } from './ask.ts';
 import { eventsCommand, type EventsOptions } from './events.ts';
 import { examples, type Run } from './help.ts';
@@ -33,6 +33,13 @@ export function addAskCommands(program: Command, io: Io, run: Run): void {
   ask('address', 'a new address to be paid at on chain', 'address', 'address --purpose "from the exchange"')
     .option('--purpose <text>', 'kept in the log')
     .action((options: AddressOptions) => run(() => addressCommand(options, io)));
+
+  ask('send', 'send coins of the wallet to an address', 'send bcrt1q... 25000', 'send bcrt1q... 0.001btc --feerate 2000')
+    .argument('<address>')
+    .argument('<amount>', 'in sat unless it says btc')
+    .option('--feerate <rate>', 'sat per 1000 weight units; today\'s for six blocks if left out')
+    .option('--idempotency-key <key>', 'the same key again sends nothing new')
+    .action((address: string, amount: string, options: SendOptions) => run(() => sendCommand(address, amount, options, io)));
 
   ask('open', 'open a channel; ends when the peer has signed, with --wait when it can be used', 'open 02ab...@203.0.113.7:9735 250000', 'open 02ab... 0.01btc --push 50000 --wait')
     .argument('<peer>', 'NODE_ID of a connected peer, or NODE_ID@HOST:PORT')

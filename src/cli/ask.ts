@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectApi, type Api } from './api-client.ts';
-import { parseMsat } from './amounts.ts';
+import { parseMsat, parseSat } from './amounts.ts';
 import { CommandFailed, grouped, painter, printLine, table, toJson, type Io } from './output.ts';
 
 /** Options that every command to a node has. */
@@ -90,6 +90,18 @@ export interface AddressOptions extends AskOptions {
 export async function addressCommand(options: AddressOptions, io: Io): Promise<number> {
   const answer = await connectApi(options.data).post<{ address: string }>('/v1/addresses', options.purpose === undefined ? {} : { purpose: options.purpose });
   return print(io, options, answer, [answer.address]);
+}
+
+export interface SendOptions extends AskOptions {
+  readonly feerate?: string;
+  readonly idempotencyKey?: string;
+}
+
+export async function sendCommand(address: string, amount: string, options: SendOptions, io: Io): Promise<number> {
+  const wish = { address, amount_sat: String(parseSat(amount, 'amount')), ...(options.feerate === undefined ? {} : { feerate_per_kw: Number(options.feerate) }) };
+  const headers = options.idempotencyKey === undefined ? undefined : { 'idempotency-key': options.idempotencyKey };
+  const sent = await connectApi(options.data).post<{ txid: string; amount_sat: string; fee_satoshis: string }>('/v1/wallet/send', wish, headers);
+  return print(io, options, sent, fields([['txid', sent.txid], ['amount_sat', grouped(BigInt(sent.amount_sat))], ['fee_sat', grouped(BigInt(sent.fee_satoshis))]]));
 }
 
 /** As in GET /v1/channels. */

@@ -107,6 +107,7 @@ export function controlNode(node: RunningNode, { chain, peers, started_at, onSto
     decode: (text) => attemptNow(() => decodeInvoice(text.trim(), { networks: CURRENCIES })),
     newAddress: async (purpose) => (await attempt(() => node.wallet.address(purpose))).address,
     wallet: () => attempt(() => walletOf(node)),
+    sendCoins: (wish) => attempt(async () => node.sendCoins(wish)),
     stop: onStop,
   };
 }
@@ -149,7 +150,7 @@ const refused = (refusal: Refusal): ControlRefusal => new ControlRefusal('refuse
 
 /** Errors that are answers, by the name of their class; whatever has another name is a bug, and stays one. */
 const KINDS: Readonly<Record<string, RefusalKind>> = {
-  NodeRefusal: 'refused', WalletRefusal: 'refused', PeerError: 'unreachable', HandshakeError: 'unreachable', ChainError: 'unavailable', StoreError: 'unavailable', InvoiceError: 'invalid',
+  NodeRefusal: 'refused', WalletRefusal: 'refused', PeerError: 'unreachable', HandshakeError: 'unreachable', ChainError: 'unavailable', StoreError: 'unavailable', InvoiceError: 'invalid', AddressError: 'invalid',
 };
 const CODES: Readonly<Record<string, RefusalKind>> = { peer_not_connected: 'conflict', unknown_channel: 'missing' };
 

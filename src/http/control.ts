@@ -92,6 +92,21 @@ export interface WalletContents {
   readonly unconfirmed: readonly { readonly txid: Hex32; readonly purpose: string; readonly fee_satoshis: Sat }[];
 }
 
+export interface SendWish {
+  readonly address: string;
+  readonly amount_sat: Sat;
+  /** sat per 1000 weight units. */
+  readonly feerate_per_kw?: number;
+  /** The same one again sends nothing new. */
+  readonly command_id?: Hex32;
+}
+
+export interface SentCoins {
+  readonly txid: Hex32;
+  readonly amount_sat: Sat;
+  readonly fee_satoshis: Sat;
+}
+
 /** Every method throws ControlRefusal for what cannot be done; anything else thrown is a bug of ours. */
 export interface ControlledNode {
   readonly node_id: NodeId;
@@ -114,6 +129,8 @@ export interface ControlledNode {
   decode(text: string): Invoice;
   newAddress(purpose: string): Promise<string>;
   wallet(): Promise<WalletContents>;
+  /** Resolves once the transaction is durable and on its way. */
+  sendCoins(wish: SendWish): Promise<SentCoins>;
   /** Asks the process to end in good order; answers before it does. */
   stop(): void;
 }

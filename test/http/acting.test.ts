@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openMemoryStore } from '../../src/adapters/store/memory.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
-import { point, type Hex32 } from '../../src/bolt/primitives.ts';
-import { ControlRefusal, type ControlledNode, type OpenWish, type PaymentWish } from '../../src/http/control.ts';
+import { point, sat, type Hex32 } from '../../src/bolt/primitives.ts';
+import { ControlRefusal, type ControlledNode, type OpenWish, type PaymentWish, type SendWish } from '../../src/http/control.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
 import { logOptions, openPair } from '../support/audited-pair.ts';
 
@@ -12,7 +12,7 @@ const peer_id = `02${'ab'.repeat(32)}`;
 const payment_id = 'cd'.repeat(32) as Hex32;
 
 let server: HttpServer;
-let asked: { opens: OpenWish[]; payments: PaymentWish[]; closes: unknown[]; stops: number };
+let asked: { opens: OpenWish[]; payments: PaymentWish[]; closes: unknown[]; sends: SendWish[]; stops: number };
 /** What the node answers next, where a test wants something else. */
 let next: Partial<ControlledNode>;
 
@@ -35,6 +35,10 @@ const fake = (): ControlledNode => ({
   decode: () => { throw new ControlRefusal('invalid', 'no_separator', 'no_separator: expected a 1, got none'); },
   newAddress: async () => 'bcrt1q',
   wallet: async () => { throw new ControlRefusal('unavailable', 'store_closed', 'the store is closed'); },
+  sendCoins: async (wish) => {
+    asked.sends.push(wish);
+    return { txid: payment_id, amount_sat: wish.amount_sat, fee_satoshis: sat(141) };
+  },
   stop: () => void asked.stops++,
 });
 
@@ -42,7 +46,7 @@ beforeAll(async () => {
   await chooseCryptoBackend();
   const { alice } = openPair();
   const control = new Proxy(fake(), { get: (target, name) => Reflect.get(next, name) ?? Reflect.get(target, name) });
-  asked = { opens: [], payments: [], closes: [], stops: 0 };
+  asked = { opens: [], payments: [], closes: [], sends: [], stops: 0 };
   next = {};
   server = await createHttpServer({ nodes: [{ name: 'alice', node_id: alice.signer.nodeId, store: await openMemoryStore(logOptions(alice)) }], control, token: TOKEN });
 });
@@ -90,6 +94,8 @@ describe('a body', () => {
     ['/v1/channels', { peer_id, funding_satoshis: '1', colour: 'red' }, 'colour'],
     ['/v1/channels', { peer_id, funding_satoshis: '1', channel_type: 'taproot' }, 'channel_type'],
     ['/v1/channels', [], 'body'],
+    ['/v1/wallet/send', { address: 'bcrt1q', amount_sat: '1.5' }, 'amount_sat'],
+    ['/v1/wallet/send', { address: 'bcrt1q', amount_sat: '1', feerate_per_kw: 252 }, 'feerate_per_kw'],
     ['/v1/payments', {}, 'bolt11'],
     ['/v1/payments', { bolt11: 'x', wait_seconds: 9999 }, 'wait_seconds'],
     ['/v1/invoices', { description: 7 }, 'description'],
@@ -143,6 +149,14 @@ describe('a refusal', () => {
 });
 
 describe('Idempotency-Key', () => {
+  it('makes of two wishes to send coins one command', async () => {
+    const send = () => post('/v1/wallet/send', { address: 'bcrt1q', amount_sat: 25_000 }, { 'idempotency-key': 's' });
+    expect(await send()).toMatchObject({ status: 202, body: { txid: payment_id, amount_sat: '25000', fee_satoshis: '141' } });
+    await send();
+    expect(asked.sends.map(({ amount_sat }) => amount_sat)).toEqual([25_000n, 25_000n]);
+    expect(new Set(asked.sends.map(({ command_id }) => command_id)).size).toBe(1);
+  });
+
   const open = (key: string, funding_satoshis: number) => post('/v1/channels', { peer_id, funding_satoshis }, { 'idempotency-key': key });
 
   it('gives the same request the same command id, and another one another', async () => {
@@ -186,7 +200,7 @@ describe('a payment', () => {
 describe('the description', () => {
   it('names the routes that act, and the token', async () => {
     const { body } = await call('GET', '/openapi.json');
-    expect(Object.keys(body.paths)).toEqual(expect.arrayContaining(['/v1/info', '/v1/peers', '/v1/peers/{node_id}', '/v1/channels/{channel}', '/v1/channels/{channel}/close', '/v1/payments/{payment_id}', '/v1/decode', '/v1/addresses', '/v1/wallet', '/v1/stop']));
+    expect(Object.keys(body.paths)).toEqual(expect.arrayContaining(['/v1/info', '/v1/peers', '/v1/peers/{node_id}', '/v1/channels/{channel}', '/v1/channels/{channel}/close', '/v1/payments/{payment_id}', '/v1/decode', '/v1/addresses', '/v1/wallet', '/v1/wallet/send', '/v1/stop']));
     expect(Object.keys(body.paths['/v1/channels'])).toEqual(expect.arrayContaining(['get', 'post']));
     expect(body.components.securitySchemes.token).toEqual({ type: 'http', scheme: 'bearer' });
     expect(body.paths['/v1/payments'].post.requestBody.content['application/json'].schema.properties).toHaveProperty('bolt11');

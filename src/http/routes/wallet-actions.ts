@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { problemResponses } from '../problems.ts';
-import { amount, plain } from '../schemas.ts';
+import { amount, plain, satInput } from '../schemas.ts';
 import type { Acting } from './acting.ts';
 
 const wallet = z
@@ -14,7 +14,9 @@ const wallet = z
   })
   .meta({ id: 'Wallet' });
 
-export function walletActions(app: FastifyInstance, { control }: Acting): void {
+const sent = z.object({ txid: z.string(), amount_sat: amount, fee_satoshis: amount });
+
+export function walletActions(app: FastifyInstance, { control, idempotency }: Acting): void {
   const routes = app.withTypeProvider<ZodTypeProvider>();
   routes.get('/v1/wallet', { schema: { summary: 'Coins on chain', tags: ['wallet'], response: { 200: wallet, ...problemResponses } } }, async () => plain(await control.wallet()) as never);
 
@@ -29,5 +31,26 @@ export function walletActions(app: FastifyInstance, { control }: Acting): void {
       },
     },
     async ({ body }, reply) => reply.code(201).send({ address: await control.newAddress(body.purpose) }),
+  );
+
+  routes.post(
+    '/v1/wallet/send',
+    {
+      schema: {
+        summary: 'Send coins to an address',
+        description: 'Answers when the transaction is durable and on its way; it is sent again with each block until one holds it. With an `Idempotency-Key` the same request sends once. What claims of channels may need (`channel.anchor_reserve_sat`) stays in the wallet.',
+        tags: ['wallet'],
+        body: z.strictObject({
+          address: z.string().min(1).max(200),
+          amount_sat: satInput,
+          feerate_per_kw: z.int().min(253).max(250_000).optional().meta({ description: 'sat per 1000 weight units; today\'s for six blocks if left out' }),
+        }),
+        response: { 202: sent, ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      const command_id = idempotency.commandId(request, 'POST /v1/wallet/send');
+      return reply.code(202).send(plain(await control.sendCoins({ ...request.body, command_id })) as never);
+    },
   );
 }
