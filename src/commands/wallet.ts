@@ -74,6 +74,8 @@ export interface Wallet {
   address(purpose: string): Promise<{ readonly address: string; readonly script_pubkey: Hex }>;
   /** A new script of ours for a channel's end or a sweep. */
   destinationScript(purpose: string): Promise<Hex>;
+  /** The script of ours for this purpose: the same one whenever it is asked for again. */
+  scriptFor(purpose: string): Promise<Hex>;
   balance(): Promise<WalletBalance>;
   /** Coins that no block has spent; those spoken for too. */
   coins(): Promise<readonly Coin[]>;
@@ -196,6 +198,12 @@ export function createWallet(options: WalletOptions): Wallet {
     return [...scripts.values()].findLast((script) => script.branch === 'receive' && script.purpose === purpose)!;
   });
 
+  const scriptFor = (purpose: string) => oneByOne(async (): Promise<Hex> => {
+    const ofPurpose = ({ scripts }: WalletState) => [...scripts].findLast(([, script]) => script.branch === 'receive' && script.purpose === purpose)?.[0];
+    const current = await state();
+    return ofPurpose(current) ?? ofPurpose(await run({ type: 'IssueAddress', ...nextAddress(current, 'receive', purpose) }))!;
+  });
+
   const fund = (request: FundRequest) => oneByOne(async (): Promise<FundedTransaction> => {
     const before = request.reuse ? findPaid(await state(), request) : undefined;
     if (before !== undefined) return before;
@@ -222,6 +230,7 @@ export function createWallet(options: WalletOptions): Wallet {
       return { address: keys.address(path), script_pubkey: keys.script(path) };
     },
     destinationScript: async (purpose) => keys.script(await issue(purpose)),
+    scriptFor,
     balance: async () => balanceOf(await state(), (await chain.tip()).height),
     coins: async () => [...(await state()).coins.values()].filter(({ spent }) => spent === undefined),
     fund,

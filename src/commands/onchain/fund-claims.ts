@@ -1,0 +1,50 @@
+/** What planned claims need before they can be started: a script of the wallet's to go to, or coins of it for the fee. */
+import { describeRefusal } from '../../domain/decider.ts';
+import type { FundedClaim, PlannedClaim } from '../../domain/onchain/types.ts';
+import type { StreamId } from '../../events/store.ts';
+import { type Wallet, WalletRefusal } from '../wallet.ts';
+
+export interface FundingWorld {
+  readonly stream: StreamId;
+  readonly wallet: Pick<Wallet, 'contribute' | 'scriptFor'>;
+  readonly log: (line: string) => void;
+}
+
+const PREFIX = 'claim ';
+
+/** The same for the same outputs, so that a crash or a dearer claim finds script and coins again. Said in the log. */
+export function claimPurpose(stream: StreamId, { inputs }: Pick<PlannedClaim, 'inputs'>): string {
+  const [{ txid, output_index }] = inputs as [PlannedClaim['inputs'][number]];
+  return `${PREFIX}${stream} ${txid}:${output_index}${inputs.length === 1 ? '' : ` and ${inputs.length - 1} more`}`;
+}
+
+/** The channel that a purpose of the wallet belongs to; undefined for those of others. */
+export const channelOfPurpose = (purpose: string): StreamId | undefined => (purpose.startsWith(PREFIX) ? purpose.slice(PREFIX.length).split(' ')[0] : undefined);
+
+/** Claims that the wallet cannot pay for now are left out, and said: they are planned again with the next block. */
+export async function fundClaims(planned: readonly PlannedClaim[], world: FundingWorld): Promise<readonly FundedClaim[]> {
+  const funded: FundedClaim[] = [];
+  for (const claim of planned) {
+    const ready = await fundClaim(claim, world).catch((error: unknown) => {
+      if (!(error instanceof WalletRefusal)) throw error;
+      world.log(`${world.stream}: the ${claim.kind} of ${claim.inputs.length} outputs waits for coins: ${describeRefusal(error.refusal)}`);
+    });
+    if (ready !== undefined) funded.push(ready);
+  }
+  return funded;
+}
+
+async function fundClaim({ kind, inputs, feerate_per_kw, replaces, needs, base }: PlannedClaim, { stream, wallet }: FundingWorld): Promise<FundedClaim> {
+  const claim = { kind, inputs, feerate_per_kw, replaces };
+  const purpose = claimPurpose(stream, claim);
+  switch (needs) {
+    case 'nothing':
+      return claim;
+    case 'destination_script':
+      return { ...claim, destination_script: await wallet.scriptFor(purpose) };
+    case 'wallet': {
+      const share = await wallet.contribute({ purpose, ...base!, feerate_per_kw });
+      return { ...claim, feerate_per_kw: Math.max(feerate_per_kw, share.feerate_per_kw), wallet: { inputs: [...share.inputs], change: share.change } };
+    }
+  }
+}
