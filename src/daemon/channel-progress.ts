@@ -1,6 +1,7 @@
 /** What a channel waits for, read from its state and from the chain as it stands now. */
 import type { BlockHeight, Hex32 } from '../bolt/primitives.ts';
 import { SETTLED_DEPTH } from '../domain/channel/spending.ts';
+import { bestClose } from '../domain/channel/mutual-closes.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
 import type { Chain } from '../domain/ports.ts';
 import type { Waiting } from '../http/control.ts';
@@ -24,7 +25,7 @@ export async function waitingOf(state: ChannelState, around: Around): Promise<Wa
     case 'shutdown':
       return forPeer(around);
     case 'closing':
-      return state.agreed === undefined ? forPeer(around) : closing(state.agreed.closing_txid, await confirmations(state.agreed.closing_txid, around));
+      return closingTogether(state, around);
     case 'resolving':
       return resolving(state, around);
     case 'none':
@@ -37,8 +38,15 @@ export async function waitingOf(state: ChannelState, around: Around): Promise<Wa
 const forPeer = ({ connected }: Around): Waiting => ({ for: connected ? 'peer_messages' : 'peer_connection' });
 const closing = (txid: Hex32 | undefined, confirmations: number): Waiting => ({ for: 'closing_confirmations', txid, confirmations, needed: SETTLED_DEPTH });
 
-function resolving({ spend, sweeps, agreed, terms }: Extract<ChannelState, { phase: 'resolving' }>, { height }: Around): Waiting {
-  if (spend === undefined) return closing(agreed?.closing_txid, 0);
+/** Of several closes that both signed, the one that pays most. */
+async function closingTogether(state: Extract<ChannelState, { phase: 'closing' }>, around: Around): Promise<Waiting> {
+  const best = bestClose(state);
+  return best === undefined ? forPeer(around) : closing(best.closing_txid, await confirmations(best.closing_txid, around));
+}
+
+function resolving(state: Extract<ChannelState, { phase: 'resolving' }>, { height }: Around): Waiting {
+  const { spend, sweeps, terms } = state;
+  if (spend === undefined) return closing(bestClose(state)?.closing_txid, 0);
   const [sweep] = sweeps;
   if (sweep !== undefined) return { for: 'sweep_confirmations', txid: sweep.sweep_txid, confirmations: depth(sweep.confirmed_height, height), needed: SETTLED_DEPTH };
   const blocks_left = spend.block_height + terms.remote.to_self_delay - height;

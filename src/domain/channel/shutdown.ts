@@ -1,7 +1,7 @@
 /** BOLT 2, "Closing Initiation" and "Legacy Closing Negotiation": shutdown and closing_signed. */
 import { verifyClosing } from '../../bolt/03-transactions/closing-tx.ts';
 import { dustLimitOf } from '../../bolt/03-transactions/shutdown-script.ts';
-import type { Hex, Sat } from '../../bolt/primitives.ts';
+import type { Hex } from '../../bolt/primitives.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';

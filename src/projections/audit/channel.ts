@@ -6,7 +6,7 @@ import { assertInvariants } from '../../domain/channel/invariants.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState, type Htlc } from '../../domain/channel/state.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { msatDifference } from '../channels.ts';
-import { checkAgreement, checkClosingSignature, checkFundingSpend, checkSweep, checkSweepConfirmed, type KnownCommitments } from './closing.ts';
+import { checkAgreement, checkClosingSignature, checkClosingSigReceived, checkClosingSigSent, checkFundingSpend, checkSweep, checkSweepConfirmed, type KnownCommitments } from './closing.ts';
 import { checkLocalCommitment, checkPreimage, checkRevocation, deriveCommitment } from './commitments.ts';
 import { checkChannelId, checkConfirmation, checkFundingTransaction } from './funding.ts';
 import { CheckFailed, mustEqual, type Tally } from './report.ts';
@@ -91,6 +91,10 @@ function checkBefore(state: ChannelState, event: ChannelEvent, known: KnownCommi
       return 'scripts' in state ? checkClosingSignature(state, event, tally) : outOfPlace(state, event);
     case 'ClosingAgreed':
       return 'scripts' in state ? checkAgreement(state, event) : outOfPlace(state, event);
+    case 'ClosingSigSent':
+      return state.phase === 'closing' ? checkClosingSigSent(state, event, tally) : outOfPlace(state, event);
+    case 'ClosingSigReceived':
+      return state.phase === 'closing' ? checkClosingSigReceived(state, event, tally) : outOfPlace(state, event);
     case 'FundingSpent':
       return checkFundingSpend(established(state, event), event, known, tally);
     case 'SweepStarted':

@@ -5,14 +5,17 @@ import { fundingScript } from '../../bolt/03-transactions/scripts.ts';
 import { parseTx, type ParsedTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { fromDer, SIGHASH_ALL, witnessSighash } from '../../bolt/03-transactions/tx.ts';
 import { crypto } from '../../bolt/crypto.ts';
-import { fromHex, type Hex32 } from '../../bolt/primitives.ts';
-import { closingVariants } from '../../domain/channel/shutdown.ts';
+import { fromHex, type Hex32, type Signature } from '../../bolt/primitives.ts';
+import { closingVariants, simpleClosing } from '../../domain/channel/closing-transactions.ts';
+import type { ClosingState } from '../../domain/channel/closing-fee.ts';
+import { mutualCloseTxids } from '../../domain/channel/mutual-closes.ts';
 import { ourOutput } from '../../domain/channel/spending.ts';
-import type { EstablishedState, ShutdownScripts } from '../../domain/channel/state.ts';
+import type { ClosingTerms, EstablishedState, ShutdownScripts } from '../../domain/channel/state.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
+import type { SimpleCloseEvent } from '../../events/channel/simple-close.ts';
 import { CheckFailed, mustEqual, type Tally } from './report.ts';
 
-type EventOf<T extends ClosingEvent['type']> = Extract<ClosingEvent, { type: T }>;
+type EventOf<T extends (ClosingEvent | SimpleCloseEvent)['type']> = Extract<ClosingEvent | SimpleCloseEvent, { type: T }>;
 type Closing = EstablishedState & { readonly scripts: ShutdownScripts };
 
 /** The peer's signature is on a close at the fee it names. */
@@ -27,6 +30,27 @@ export function checkClosingSignature(state: Closing, { fee_satoshis, signature 
 export function checkAgreement(state: Closing, { fee_satoshis, closing_txid }: EventOf<'ClosingAgreed'>): void {
   const txids = closingVariants(state, fee_satoshis).map(({ txid }) => txid);
   if (!txids.includes(closing_txid)) throw new CheckFailed('closing_txid', `txid of the close at a fee of ${fee_satoshis} sat`, txids[0] ?? 'none', closing_txid);
+}
+
+/** option_simple_close: the variant that we signed is a close on the peer's terms, and the peer's signature is on it. */
+export function checkClosingSigSent(state: ClosingState, { outputs, closing_txid }: EventOf<'ClosingSigSent'>, tally: Tally): void {
+  const { received } = state;
+  if (received === undefined) throw new CheckFailed('out_of_place', 'a closing_complete that closing_sig answers', 'one', 'none');
+  checkSimpleClose(state, received, { outputs, closing_txid, signature: received.signatures[outputs] }, tally);
+}
+
+/** The peer has signed a variant that we proposed. */
+export function checkClosingSigReceived(state: ClosingState, { outputs, closing_txid, signature }: EventOf<'ClosingSigReceived'>, tally: Tally): void {
+  const proposal = state.closes.proposed.at(-1);
+  if (proposal === undefined || !proposal.outputs.includes(outputs)) throw new CheckFailed('closing_outputs', 'outputs of the close that the peer signed', proposal?.outputs.join(' or ') ?? 'a closing_complete of ours', outputs);
+  checkSimpleClose(state, proposal, { outputs, closing_txid, signature }, tally);
+}
+
+function checkSimpleClose(state: ClosingState, terms: ClosingTerms, { outputs, closing_txid, signature }: Pick<EventOf<'ClosingSigReceived'>, 'outputs' | 'closing_txid'> & { readonly signature: Signature | undefined }, tally: Tally): void {
+  const closing = simpleClosing(state, terms, outputs);
+  mustEqual('closing_txid', `txid of the close with ${outputs} at a fee of ${terms.fee_satoshis} sat`, closing?.txid, closing_txid);
+  if (signature === undefined || !verifyClosing(closing!, signature)) throw new CheckFailed('wrong_closing_signature', `signature on the close ${closing_txid}`, "the peer's signature", signature ?? 'none');
+  tally.signatures_verified += 1;
 }
 
 /** Commitments the auditor derived before, by owner and number. */
@@ -62,8 +86,10 @@ function checkBothSigned({ terms }: EstablishedState, tx: ParsedTx, index: numbe
 function expectedTxid(state: EstablishedState, event: EventOf<'FundingSpent'>, known: KnownCommitments): Hex32 | undefined {
   const number = event.commitment_number;
   switch (event.kind) {
-    case 'mutual':
-      return 'agreed' in state ? state.agreed?.closing_txid : undefined;
+    case 'mutual': {
+      const signed = mutualCloseTxids(state);
+      return signed.includes(event.txid) ? event.txid : signed[0];
+    }
     case 'local':
       return number === undefined ? undefined : known('local', number);
     case 'remote':
