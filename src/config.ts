@@ -62,6 +62,14 @@ export const configSchema = z.strictObject({
     cltv_expiry_delta: setting(count(18, 2016).default(40), 'Blocks between the deadlines of the two halves of a forward.'),
     htlc_minimum_msat: setting(count(1).default(1), 'msat. The smallest payment that we forward.'),
   }).prefault({}),
+  limits: z.strictObject({
+    max_pending_per_peer: setting(count(1, 1000).default(4), 'Channels that one peer opens to us and has not funded, or whose funding no block has yet.'),
+    max_pending: setting(count(1, 10_000).default(64), 'The same of all peers that are neither trusted nor have a funded channel with us.'),
+    max_channels_per_peer: setting(count(1, 10_000).default(64), 'Channels with one peer that are not closed: it cannot open more.'),
+    max_channels: setting(count(1, 1_000_000).default(10_000), 'Channels in all that are not closed: nobody can open more to us.'),
+    max_abandoned_per_block: setting(count(1, 1_000_000).default(256), 'Openings of peers that may come to nothing between two blocks; then only trusted peers open channels until the next.'),
+  }).prefault({}),
+  trusted_peers: setting(z.array(z.string().regex(/^0[23][0-9a-f]{64}$/, 'expected node_ids of 66 hexadecimal digits')).max(1000).optional(), 'node_ids, with commas between them (a list in the file), whose channels we use before their funding is in a block (zero-conf): such a peer can take back whatever it paid us, by never letting the funding confirm.'),
   log: z.strictObject({
     level: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'), 'How much the node has to say.'),
     format: setting(z.enum(['auto', 'json', 'text']).default('auto'), '`json`: one object a line. `auto`: text on a terminal, JSON elsewhere.'),
@@ -89,7 +97,7 @@ export interface Setting {
   readonly key: string;
   readonly flag: string;
   readonly env: string;
-  readonly type: 'string' | 'integer' | 'boolean';
+  readonly type: 'string' | 'integer' | 'boolean' | 'list';
   readonly choices?: readonly string[];
   readonly default?: string | number | boolean;
   readonly description: string;
@@ -111,7 +119,7 @@ function settingsOf({ properties = {} }: JsonSchema, prefix = ''): readonly Sett
     const key = prefix + name;
     if (schema.properties !== undefined) return settingsOf(schema, `${key}.`);
     const { type = 'string', description = '' } = schema;
-    return [{ key, flag: `--${key.replaceAll(/[._]/g, '-')}`, env: `FULGURITE_${key.replaceAll('.', '_').toUpperCase()}`, type: type as Setting['type'], choices: schema.enum, default: schema.default, description }];
+    return [{ key, flag: `--${key.replaceAll(/[._]/g, '-')}`, env: `FULGURITE_${key.replaceAll('.', '_').toUpperCase()}`, type: type === 'array' ? 'list' : (type as Setting['type']), choices: schema.enum, default: schema.default, description }];
   });
 }
 
@@ -211,6 +219,7 @@ function fromFlags(flags: ConfigInput['flags']): ReadonlyMap<string, Given> {
 function fromText({ type, key }: Setting, text: string): unknown {
   if (type === 'integer' && /^-?\d{1,16}$/.test(text)) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  if (type === 'list') return text.split(',').map((each) => each.trim()).filter((each) => each !== '');
   return inFolder(key, text, process.cwd());
 }
 
@@ -242,7 +251,8 @@ function unknown(name: string, where: string, names: readonly string[]): ConfigE
 }
 
 function invalid({ path, message }: { readonly path: readonly PropertyKey[]; readonly message: string }, given: ReadonlyMap<string, Given>): ConfigError {
-  const key = path.join('.');
+  // What is wrong with one of a list is wrong with the list.
+  const key = path.filter((part) => typeof part === 'string').join('.');
   const { flag, env, choices } = SETTINGS.find((setting) => setting.key === key)!;
   const expected = choices === undefined ? message : `expected one of ${choices.join(', ')}`;
   const found = given.get(key);

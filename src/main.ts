@@ -16,6 +16,7 @@ import type { Message } from './bolt/messages.ts';
 import type { NetworkName } from './bolt/networks.ts';
 import type { BlockHeight, NodeId } from './bolt/primitives.ts';
 import type { Session } from './commands/channel-context.ts';
+import type { ChannelLimits } from './commands/opening-limits.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import type { Chain } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
@@ -33,6 +34,9 @@ interface CommonOptions {
   readonly port?: number;
   readonly policy?: Partial<ChannelPolicy>;
   readonly forwarding?: Partial<ForwardingPolicy>;
+  readonly limits?: Partial<ChannelLimits>;
+  /** Whose channels we use before their funding is in a block: they could take back what they send us. */
+  readonly trusted_peers?: readonly NodeId[];
   readonly fees?: Partial<FeeOptions>;
   readonly onLog?: (line: string) => void;
   /** Hears each message before it is sent, and before it is taken: for a record of the wire. */
@@ -98,8 +102,8 @@ async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...op
   const { name, network, chain, host = '127.0.0.1', onLog = () => undefined, onMessage = () => undefined } = options;
   const coins = { keys: createHdKeys(seed, network), selectCoins };
   const entropy = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
-  const { policy, forwarding, fees, fromHeight } = options;
-  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, onLog, fromHeight });
+  const { policy, forwarding, fees, limits, trusted_peers, fromHeight } = options;
+  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, limits, trusted_peers, onLog, fromHeight });
 
   const connections = new Set<PeerConnection>();
   const admit = (connection: PeerConnection): void => {

@@ -283,7 +283,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
       const wanted = typeToOpen({ peer_id, funding_satoshis, announce, zero_conf, channel_type: basic, common: session.features });
       if ('refused' in wanted) throw new NodeRefusal(wanted.refused.code, describeRefusal(wanted.refused));
-      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, ...wanted, feerate_per_kw: commitmentFeerate(decodeChannelType(channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, ...wanted, feerate_per_kw: commitmentFeerate(decodeChannelType(wanted.channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     },

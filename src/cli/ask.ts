@@ -111,6 +111,7 @@ export interface ChannelJson {
   readonly step?: string;
   readonly peer_id?: string;
   readonly short_channel_id?: string;
+  readonly local_aliases?: readonly string[];
   readonly funding_txid?: string;
   readonly capacity_sat: string;
   readonly local_msat: string;
@@ -132,7 +133,7 @@ export async function channelsCommand(options: ChannelsOptions, io: Io): Promise
   const { peers } = await api.get<Peers>('/v1/peers');
   const rows = channels.map((row) => channelCells(row, peers.some(({ node_id }) => node_id === row.peer_id)));
   const none = options.all === true ? 'no channels yet; open one with: fulgurite open' : 'no open channels; --all shows those that ended';
-  return print(io, options, channels, rows.length === 0 ? [none] : table([['channel', 'phase', 'local_msat', 'remote_msat', 'htlcs', 'capacity_sat', 'stream'], ...rows], [2, 3, 4, 5]));
+  return print(io, options, channels, rows.length === 0 ? [none] : table([['channel', 'alias', 'phase', 'local_msat', 'remote_msat', 'htlcs', 'capacity_sat', 'stream'], ...rows], [3, 4, 5, 6]));
 }
 
 async function everyChannel(api: Api): Promise<readonly ChannelJson[]> {
@@ -149,7 +150,7 @@ function channelCells(row: ChannelJson, connected: boolean): readonly string[] {
   const { phase, step } = row;
   const away = connected || ENDED.has(phase) ? '' : ', peer away';
   const amounts = [row.local_msat, row.remote_msat].map((amount) => grouped(BigInt(amount)));
-  return [row.short_channel_id ?? '-', `${phase}${step === undefined ? '' : ` (${step})`}${away}`, ...amounts, String(row.htlcs.length), grouped(BigInt(row.capacity_sat)), row.stream];
+  return [row.short_channel_id ?? '-', row.local_aliases?.at(-1) ?? '-', `${phase}${step === undefined ? '' : ` (${step})`}${away}`, ...amounts, String(row.htlcs.length), grouped(BigInt(row.capacity_sat)), row.stream];
 }
 
 const STOP_MS = 30_000;

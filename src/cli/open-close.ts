@@ -8,6 +8,7 @@ import { hasEnded, watchChannel, type LiveChannel } from './watching.ts';
 export interface OpenOptions extends AskOptions {
   readonly push?: string;
   readonly private?: boolean;
+  readonly zeroConf?: boolean;
   readonly type?: string;
   readonly wait?: boolean;
   readonly idempotencyKey?: string;
@@ -23,6 +24,7 @@ export async function openCommand(peer: string, amount: string, options: OpenOpt
     funding_satoshis: String(parseSat(amount, 'amount')),
     ...(options.push === undefined ? {} : { push_msat: String(parseMsat(options.push, '--push')) }),
     ...(options.private === true ? { announce: false } : {}),
+    ...(options.zeroConf === true ? { zero_conf: true } : {}),
     ...(options.type === undefined ? {} : { channel_type: options.type === 'anchors' ? 'anchors_zero_fee_htlc_tx' : options.type }),
   };
   if (peer.includes('@')) await api.post('/v1/peers', { address: peer });
@@ -43,6 +45,7 @@ function describeOpened({ channel, usable }: LiveChannel, { data }: Api): readon
     ['channel', channel.stream],
     ['funding_txid', channel.funding_txid ?? '-'],
     ...(channel.short_channel_id === undefined ? [] : [['short_channel_id', channel.short_channel_id] as const]),
+    ...(channel.local_aliases?.length ? [['alias', channel.local_aliases.join(' ')] as const] : []),
     ['phase', channel.phase],
     ['capacity_sat', grouped(BigInt(channel.capacity_sat))],
     ['local_msat', grouped(BigInt(channel.local_msat))],

@@ -16,7 +16,7 @@ export interface InvoiceRequest {
   readonly expiry?: number;
   /** Blocks we want between an arriving HTLC and its expiry. */
   readonly min_final_cltv_expiry_delta?: number;
-  /** Ways to us over channels that are not announced. */
+  /** Ways to us over channels that are not announced; our own choice unless told. */
   readonly routing_hints?: readonly (readonly RoutingHop[])[];
 }
 
@@ -32,6 +32,8 @@ export interface InvoicesOptions {
   readonly now: () => number;
   /** Cryptographic randomness, bytes. */
   readonly entropy: (length: number) => Uint8Array;
+  /** Ways to us for an amount, or for any. */
+  readonly hints?: (amount_msat: Msat | undefined) => readonly (readonly RoutingHop[])[];
 }
 
 export const DEFAULT_EXPIRY_SECONDS = 3_600;
@@ -43,8 +45,8 @@ const INVOICE_FEATURES = features({ var_onion_optin: 'compulsory', payment_secre
 export const invoiceStream = (payment_hash: Hex32): StreamId => `invoice-${payment_hash}`;
 
 /** Throws InvoiceError when the description or a hint does not fit an invoice. */
-export function createInvoices({ quiet, signer, currency, now, entropy }: InvoicesOptions): (request: InvoiceRequest) => Promise<InvoiceResult> {
-  return async ({ amount_msat, description, expiry = DEFAULT_EXPIRY_SECONDS, min_final_cltv_expiry_delta = DEFAULT_MIN_FINAL_CLTV, routing_hints = [] }) => {
+export function createInvoices({ quiet, signer, currency, now, entropy, hints = () => [] }: InvoicesOptions): (request: InvoiceRequest) => Promise<InvoiceResult> {
+  return async ({ amount_msat, description, expiry = DEFAULT_EXPIRY_SECONDS, min_final_cltv_expiry_delta = DEFAULT_MIN_FINAL_CLTV, routing_hints = hints(amount_msat) }) => {
     const nonce = toHex32(entropy(32));
     const { payment_preimage, payment_secret } = signer.invoiceSecrets(nonce);
     const payment_hash = sha256(payment_preimage);

@@ -9,6 +9,7 @@ import type { Session } from './channel-context.ts';
 import { toData } from './gather.ts';
 import type { GossipInbox, OwnAnnouncement } from './gossip-inbox.ts';
 import type { GossipPort } from './peer-inbox.ts';
+import type { PrivateChannels } from './private-channels.ts';
 
 export interface OwnGossipOptions {
   readonly gossip: GossipInbox;
@@ -61,10 +62,11 @@ function announcement({ terms, funding, announcement: signed }: EstablishedState
   };
 }
 
-/** The gossip inbox as the peer inbox sees it. */
-export function gossipPort(gossip: GossipInbox): GossipPort {
+/** The gossip inbox as the peer inbox sees it; what a peer says to us alone does not come into it. */
+export function gossipPort(gossip: GossipInbox, privateChannels: Pick<PrivateChannels, 'onUpdate'>): GossipPort {
   return {
     onMessage(message: Message, session: Session) {
+      if (message.type === 'channel_update' && privateChannels.onUpdate(message, session)) return;
       gossip.onMessage(session.peer_id, message);
     },
     onConnected: (session) =>

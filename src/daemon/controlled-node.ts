@@ -140,7 +140,7 @@ async function walletOf({ wallet }: RunningNode) {
 function namesOf(state: ChannelState): readonly string[] {
   if (!isEstablished(state)) return [];
   const { channel_id, txid, output_index, confirmed } = state.funding;
-  return [channel_id, `${txid}:${output_index}`, ...(confirmed === undefined ? [] : [confirmed.short_channel_id])];
+  return [channel_id, `${txid}:${output_index}`, ...state.ready.local_aliases, ...(confirmed === undefined ? [] : [confirmed.short_channel_id])];
 }
 
 const peerOf = (stream: string): NodeId => stream.split('-')[1] as NodeId;

@@ -9,7 +9,7 @@ import type { LogStore } from '../adapters/store/log-store.ts';
 import { openSqliteStore } from '../adapters/store/sqlite.ts';
 import { chooseCryptoBackend } from '../bolt/crypto-native.ts';
 import { NETWORKS } from '../bolt/networks.ts';
-import { msat, sat, type BlockHeight, type NodeId } from '../bolt/primitives.ts';
+import { msat, point, sat, type BlockHeight, type NodeId } from '../bolt/primitives.ts';
 import type { Config } from '../config.ts';
 import type { ChannelPolicy } from '../domain/channel/commands.ts';
 import type { Chain } from '../domain/ports.ts';
@@ -79,7 +79,8 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   say(`node ${node_id} on ${config.network}, following the chain from block ${fromHeight}`);
   const { alias: name, network, forwarding } = config;
   const node = await runNode({
-    name, network, chain, seed, fromHeight, policy: policyOf(config), fees: config.fees, onLog: say,
+    name, network, chain, seed, fromHeight, policy: policyOf(config), fees: config.fees, limits: config.limits, onLog: say,
+    trusted_peers: config.trusted_peers?.map((node_id) => point(node_id)),
     forwarding: { ...forwarding, htlc_minimum_msat: msat(forwarding.htlc_minimum_msat) },
     host: config.listen.host,
     port: config.listen.port ?? NETWORKS[network].lightning_port,

@@ -31,6 +31,8 @@ export interface OpenWish {
   readonly funding_satoshis: Sat;
   readonly push_msat?: Msat;
   readonly announce?: boolean;
+  /** Used before its funding is in a block. */
+  readonly zero_conf?: boolean;
   readonly channel_type?: 'anchors_zero_fee_htlc_tx' | 'static_remotekey';
   /** The same one again asks for the same channel. */
   readonly command_id?: Hex32;

@@ -21,10 +21,17 @@ export interface ChannelRow {
   readonly role?: 'opener' | 'accepter';
   readonly channel_id?: Hex32;
   readonly short_channel_id?: ShortChannelId;
+  /** Names of ours that forwards may use, and the peer's that our invoices use; oldest first. */
+  readonly local_aliases?: readonly ShortChannelId[];
+  readonly remote_aliases?: readonly ShortChannelId[];
   readonly funding_txid?: Hex32;
   readonly funding_output_index?: number;
   readonly channel_type?: CommitmentFormat;
   readonly announced?: boolean;
+  /** Forwards may use its aliases alone. */
+  readonly scid_alias?: boolean;
+  /** In use before its funding was in a block. */
+  readonly zero_conf?: boolean;
   readonly capacity_sat: Sat;
   /** Settled balances; what hangs in HTLCs stands apart. All zero once the funding output is spent. */
   readonly local_msat: Msat;
@@ -114,17 +121,21 @@ function channelRow({ state, first, last, shutdown_by }: ChannelEntry): ChannelR
 
 function identity(state: ChannelState): Partial<ChannelRow> {
   if (isEstablished(state)) {
-    const { terms, funding } = state;
+    const { terms, funding, ready } = state;
     return {
       ...('step' in state ? { step: state.step } : {}),
       peer_id: terms.peer_id,
       role: terms.role,
       channel_id: funding.channel_id,
       short_channel_id: funding.confirmed?.short_channel_id,
+      local_aliases: ready.local_aliases,
+      remote_aliases: ready.remote_aliases,
       funding_txid: funding.txid,
       funding_output_index: funding.output_index,
       channel_type: terms.format,
       announced: terms.announce,
+      scid_alias: terms.scid_alias,
+      zero_conf: terms.zero_conf,
     };
   }
   if (state.phase === 'none') return {};

@@ -131,6 +131,13 @@ export function sendableMsat(terms: Terms, view: View): Msat {
   return (left > 0n ? left : 0n) as Msat;
 }
 
+/** What the peer could offer at most now, msat, if it leaves the room that we would. */
+export function receivableMsat(terms: Terms, view: View): Msat {
+  const left = view.remote_msat - reserveMsat(terms, 'remote') - (openerSide(terms) === 'remote' ? roomForOneMore(terms, view) : 0n);
+  const most = terms.local.max_htlc_value_in_flight_msat;
+  return (left <= 0n ? 0n : left < most ? left : most) as Msat;
+}
+
 /** Without anchors the doubled feerate may be the cheaper one: it trims more. */
 function roomForOneMore(terms: Terms, view: View): bigint {
   const costs = [view.feerate_per_kw, view.feerate_per_kw * 2].map((feerate_per_kw) => {

@@ -21,7 +21,7 @@ const waiting = z
   .meta({ description: 'What the channel waits for, as peer and chain stand now' });
 
 const liveChannel = z.object({ channel: channelSchema, usable: z.boolean(), peer_connected: z.boolean(), waiting: waiting.optional() });
-const channelName = z.strictObject({ channel: z.string().min(1).max(200).meta({ description: 'Its stream, channel_id, short_channel_id or funding outpoint' }) });
+const channelName = z.strictObject({ channel: z.string().min(1).max(200).meta({ description: 'Its stream, channel_id, short_channel_id, alias or funding outpoint' }) });
 const named = z.object({ channel: z.string().meta({ description: 'Its stream in the log: the name that never changes' }) });
 
 export function channelActions(app: FastifyInstance, { control, nodes, idempotency }: Acting): void {
@@ -38,7 +38,8 @@ export function channelActions(app: FastifyInstance, { control, nodes, idempoten
           peer_id: nodeIdInput,
           funding_satoshis: satInput,
           push_msat: msatInput.optional(),
-          announce: z.boolean().optional(),
+          announce: z.boolean().optional().meta({ description: 'Left out: yes. What is not announced hides its place on chain, too, where the peer can do that' }),
+          zero_conf: z.boolean().optional().meta({ description: 'Use it before its funding is in a block: for peers that trust us with that' }),
           channel_type: z.enum(['anchors_zero_fee_htlc_tx', 'static_remotekey']).optional(),
         }),
         response: { 202: named, ...problemResponses },
