@@ -24,13 +24,14 @@ import { createPrivateChannels } from './commands/private-channels.ts';
 import { PeerInbox } from './commands/peer-inbox.ts';
 import { createQuietStreams } from './commands/quiet-streams.ts';
 import { createSender, type SentCoins } from './commands/send-coins.ts';
+import { createSafekeeping, readLog, type RecoveryStatus, type RecoveryWish } from './commands/safekeeping.ts';
 import { startSagaRunner, type SagaRunner } from './commands/saga-runner.ts';
 import { createWallet, WalletRefusal, type Wallet, type WalletOptions } from './commands/wallet.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import { commitmentFeerate, DEFAULT_FEE_POLICY, type FeePolicy } from './domain/channel/fee-policy.ts';
 import type { ChannelState } from './domain/channel/state.ts';
-import { describeRefusal } from './domain/decider.ts';
-import type { Chain, Signer } from './domain/ports.ts';
+import { describeRefusal, type Refusal } from './domain/decider.ts';
+import type { Chain, SafeKeeping, Signer } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
 import type { RoutingGraph } from './domain/routing/graph.ts';
 import type { EventStore, StreamId } from './events/store.ts';
@@ -62,6 +63,9 @@ export interface NodeParts {
   readonly onLog?: (line: string) => void;
   /** First block that can concern us. */
   readonly fromHeight?: BlockHeight;
+  /** What is kept apart from the log: without it, only peers can tell that the log is an old one. */
+  readonly keeping?: SafeKeeping;
+  readonly recovery?: RecoveryWish;
 }
 
 export interface OpenChannelRequest {
@@ -77,6 +81,15 @@ export interface OpenChannelRequest {
   readonly command_id?: Hex32;
 }
 
+export interface CloseOptions {
+  readonly force?: boolean;
+  readonly reason?: string;
+  /** sat per 1000 weight; today's for six blocks unless told. */
+  readonly feerate_per_kw?: number;
+  /** An address; one of our wallet unless told. */
+  readonly to?: string;
+}
+
 /** What can be asked of a node, whatever carries its messages. */
 export interface NodeControl {
   readonly name: string;
@@ -90,8 +103,11 @@ export interface NodeControl {
   /** Resolves at the payment's end. */
   pay: Payments['pay'];
   readonly payments: Payments;
-  /** Begins the close: by agreement, or with `force` by our own commitment. Throws NodeRefusal. */
-  closeChannel(stream: StreamId, options?: { readonly force?: boolean; readonly reason?: string }): Promise<void>;
+  /**
+   * Begins the close: by agreement, or with `force` by our own commitment. `feerate_per_kw` and the address `to` are for the
+   * agreement; on a close under way they replace its transaction (option_simple_close). Throws NodeRefusal or AddressError.
+   */
+  closeChannel(stream: StreamId, options?: CloseOptions): Promise<void>;
   /** A new feerate for both commitments of a channel that we opened, sat per 1000 weight. Throws NodeRefusal. */
   setFeerate(stream: StreamId, feerate_per_kw: number): Promise<void>;
   channels(): readonly { readonly stream: StreamId; readonly state: ChannelState; readonly usable: boolean }[];
@@ -100,6 +116,8 @@ export interface NodeControl {
   /** Channels of others we know of, and both ends' policies. */
   graph(): RoutingGraph;
   height(): BlockHeight;
+  /** The log is older than what the node did: nothing new may begin, and this is what is left to get back. Undefined in normal times. */
+  recovery(): RecoveryStatus | undefined;
   /** Resolves once the node has heard of blocks up to `height`. */
   reached(height: BlockHeight): Promise<void>;
   /** Resolves when mailboxes and sagas are quiet. */
@@ -173,7 +191,9 @@ export const OUR_FEATURES = features({
   option_support_large_channel: 'optional',
   option_anchors: 'optional',
   option_shutdown_anysegwit: 'optional',
+  option_provide_storage: 'optional',
   option_channel_type: 'optional',
+  option_simple_close: 'optional',
   option_scid_alias: 'optional',
   option_zeroconf: 'optional',
 });
@@ -187,6 +207,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   const forwarding: ForwardingPolicy = { ...DEFAULT_FORWARDING, ...parts.forwarding };
   const currency = NETWORKS[network].bolt11_prefix as Currency;
 
+  const size_at_start = ((await store.head()) ?? -1n) + 1n;
   await initializeNode({ store, signer, alias: name, network, chain_hash: chain.chain_hash, version: VERSION, crypto_backend });
   const wallet = createWallet({ store, chain, ...parts.coins, entropy, birthday: parts.fromHeight });
 
@@ -207,6 +228,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
     onTurn: (stream, state) => {
+      safekeeping.onTurn(stream, state);
       ownGossip.onChannel(stream, state);
       privateChannels.onChannel(stream, state);
       if (state.phase === 'abandoned') void reclaimFunding(wallet, stream, state.reason).catch((error: Error) => onLog(error.message));
@@ -214,7 +236,11 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     log: onLog,
   };
   const channels = new Channels(context, { entropy, limits: parts.limits, trusted: (peer_id) => parts.trusted_peers?.includes(peer_id) === true });
-  for await (const envelope of store.readAll()) if (isChannelStream(envelope.stream)) channels.replay(envelope);
+  const reader = readLog();
+  for await (const envelope of store.readAll()) {
+    reader.take(envelope);
+    if (isChannelStream(envelope.stream)) channels.replay(envelope);
+  }
 
   const feeUpdates = createFeeUpdates({ ...fees, channels, feerates, policy, log: onLog });
 
@@ -247,15 +273,25 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     onEvent: (event) => wallet.onChainEvent(event),
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     feerates,
-    afterBlock: (height) => void feeUpdates.onBlock(height),
+    afterBlock: (height) => {
+      void feeUpdates.onBlock(height);
+      safekeeping.storage?.onBlock();
+    },
     log: onLog,
   });
   const privateChannels = createPrivateChannels({ channels, session: (peer_id) => peerInbox.session(peer_id), signer, chain_hash: chain.chain_hash, policy: forwarding, now: unixNow, log: onLog });
-  const peerInbox: PeerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip, privateChannels), log: onLog });
+  const safekeeping = createSafekeeping({
+    store, node_id: signer.nodeId, keeping: parts.keeping, wish: parts.recovery ?? {}, reader, size_at_start, channels, chain, birthday: parts.fromHeight ?? 0,
+    height: () => chainInbox.newest, session: (peer_id) => peerInbox.session(peer_id), entropy, now: unixNow, log: onLog,
+  });
+  const refusal = (): Refusal | undefined => safekeeping.refusal();
+  const peerInbox: PeerInbox = new PeerInbox({ channels, gossip: gossipPort(gossip, privateChannels), storage: safekeeping.storage, refusal, log: onLog });
+  await safekeeping.begin();
   await channels.replayed();
   await reclaimLost(wallet, channels);
   // The wallet notes each block before the channels have it, and resumes well before its newest: no block is missed.
   await chainInbox.start(await wallet.resumeHeight());
+  await safekeeping.started();
   for (const { stream, state } of channels.all()) ownGossip.onChannel(stream, state);
   const sagas = await startSagaRunner({
     store,
@@ -273,7 +309,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     wallet,
     crypto_backend,
     inbox: peerInbox,
-    payments,
+    payments: { ...payments, start: unlessRecovering(refusal, payments.start), pay: unlessRecovering(refusal, payments.pay) },
     sagas,
     peers: () => peerInbox.peers(),
     async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, zero_conf = false, channel_type: basic = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }) {
@@ -287,12 +323,14 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     },
-    createInvoice,
-    pay: (request) => payments.pay(request),
-    async closeChannel(stream, { force = false, reason = 'asked for by the user' } = {}) {
+    createInvoice: unlessRecovering(refusal, createInvoice),
+    pay: unlessRecovering(refusal, payments.pay),
+    recovery: () => safekeeping.status(),
+    async closeChannel(stream, { force = false, reason = 'asked for by the user', feerate_per_kw, to } = {}) {
       const loop = channels.get(stream);
       if (loop === undefined) throw new NodeRefusal('unknown_channel', `there is no channel ${stream}`);
-      const outcome = force ? await loop.run({ type: 'ForceClose', reason }) : await loop.close();
+      const wish = { ...(feerate_per_kw === undefined ? {} : { feerate_per_kw }), ...(to === undefined ? {} : { scriptpubkey: decodeAddress(to, network) }) };
+      const outcome = force ? await loop.run({ type: 'ForceClose', reason }) : await loop.close(wish);
       if ('refused' in outcome) throw new NodeRefusal(outcome.refused.code, describeRefusal(outcome.refused));
     },
     async setFeerate(stream, feerate_per_kw) {
@@ -315,6 +353,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       chainInbox.stop();
       timeouts.stop();
       await Promise.all(channels.all().map((loop) => loop.idle()));
+      await safekeeping.stop();
       await sagas.stop();
       await gossip.stop();
     },
@@ -325,6 +364,14 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     },
   };
 }
+
+/** A verb that begins something new: refused while the node only recovers. */
+const unlessRecovering = <A extends readonly unknown[], R>(refusal: () => Refusal | undefined, verb: (...args: A) => Promise<R>) =>
+  async (...args: A): Promise<R> => {
+    const refused = refusal();
+    if (refused !== undefined) throw new NodeRefusal(refused.code, describeRefusal(refused));
+    return verb(...args);
+  };
 
 const fundingPurpose = (stream: StreamId): string => `funding ${stream}`;
 

@@ -20,3 +20,10 @@ export function parseSat(text: string, what: string): bigint {
   if (amount_msat % 1000n !== 0n) throw new WrongUsage('invalid_amount', `${what}: expected a whole number of sat, got ${text}`);
   return amount_msat / 1000n;
 }
+
+/** In sat per 1000 weight units. Throws WrongUsage. */
+export function parseFeerate(text: string): number {
+  const rate = /^\d{1,9}$/.test(text.trim()) ? Number(text) : NaN;
+  if (Number.isNaN(rate)) throw new WrongUsage('invalid_feerate', `--feerate: expected a whole number of sat per 1000 weight units (250 of them are 1 sat/vB), got ${text}`);
+  return rate;
+}

@@ -75,9 +75,11 @@ export function addAskCommands(program: Command, io: Io, run: Run): void {
     .option('--idempotency-key <key>', 'the same key again asks for the same payment')
     .action((invoice: string, options: PayOptions) => run(() => payCommand(invoice, options, io)));
 
-  ask('close', 'close a channel with its peer, or with --force without', 'close 812345x7x0', 'close channel-02ab...-0 --force --wait')
+  ask('close', 'close a channel with its peer, or with --force without', 'close 812345x7x0', 'close 812345x7x0 --feerate 2500 --to bc1q...', 'close channel-02ab...-0 --force --wait')
     .argument('<channel>', 'its short_channel_id, channel_id, funding outpoint or stream')
     .option('--force', 'publish our own commitment; our part is locked for to_self_delay blocks')
+    .option('--feerate <rate>', 'sat per 1000 weight units; on a close under way: a dearer transaction in place of the last')
+    .option('--to <address>', 'where our part goes; our wallet if left out')
     .option('--wait', 'until nothing of it is left on chain')
     .action((channel: string, options: CloseOptions) => run(() => closeCommand(channel, options, io)));
 

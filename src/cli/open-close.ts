@@ -1,6 +1,6 @@
 /** `fulgurite open` and `fulgurite close`: what takes minutes or days on chain, said as it goes. */
 import { connectApi, type Api } from './api-client.ts';
-import { parseMsat, parseSat } from './amounts.ts';
+import { parseFeerate, parseMsat, parseSat } from './amounts.ts';
 import { fields, print, type AskOptions } from './ask.ts';
 import { CommandFailed, grouped, type Io } from './output.ts';
 import { hasEnded, watchChannel, type LiveChannel } from './watching.ts';
@@ -55,6 +55,8 @@ function describeOpened({ channel, usable }: LiveChannel, { data }: Api): readon
 
 export interface CloseOptions extends AskOptions {
   readonly force?: boolean;
+  readonly feerate?: string;
+  readonly to?: string;
   readonly wait?: boolean;
 }
 
@@ -63,9 +65,13 @@ const isClosing = ({ channel: { phase }, waiting }: LiveChannel): boolean => pha
 
 export async function closeCommand(channel: string, options: CloseOptions, io: Io): Promise<number> {
   const api = connectApi(options.data);
-  const closed = await api.post<{ channel: string }>(`/v1/channels/${encodeURIComponent(channel)}/close`, { force: options.force === true });
+  const path = `/v1/channels/${encodeURIComponent(channel)}`;
+  const wish = { ...(options.feerate === undefined ? {} : { feerate_per_kw: parseFeerate(options.feerate) }), ...(options.to === undefined ? {} : { to: options.to }) };
+  // A close under way is asked for once more to have another transaction: that one is worth the wait.
+  const replaced = Object.keys(wish).length === 0 ? undefined : (await api.get<LiveChannel>(path)).waiting?.txid;
+  const closed = await api.post<{ channel: string }>(`${path}/close`, { force: options.force === true, ...wish });
   // Without its peer a channel closes when the peer comes back: nobody should have to wait for that unasked.
-  const enough = (now: LiveChannel): boolean => hasEnded(now) || (options.wait !== true && (isClosing(now) || !now.peer_connected));
+  const enough = (now: LiveChannel): boolean => hasEnded(now) || (options.wait !== true && ((isClosing(now) && (replaced === undefined || now.waiting?.txid !== replaced)) || !now.peer_connected));
   const live = await watchChannel(api, closed.channel, io, enough);
   return print(io, options, live, describeClosing(live, options));
 }

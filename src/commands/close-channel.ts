@@ -39,7 +39,7 @@ function breachOf(script: Hex | undefined, state: Extract<ChannelState, { phase:
   if (script === undefined) return undefined;
   const said = state.phase === 'shutdown' ? state.scripts.local : undefined;
   if (said !== undefined && said !== script) return refuse('shutdown_script_differs', { expected: said, got: script });
-  return scriptBreach(script, state.terms.local.upfront_shutdown_script, common ?? { anysegwit: true, simple_close: true });
+  return scriptBreach(script, state.terms.local.upfront_shutdown_script, { ...(common ?? { anysegwit: true, simple_close: true }), legacy: false });
 }
 
 /** The close is under way: with option_simple_close it can still be had dearer, or to another script. */

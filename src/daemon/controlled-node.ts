@@ -72,12 +72,13 @@ export function controlNode(node: RunningNode, { chain, peers, started_at, onSto
       opening.set(wish.command_id, done);
       return done.finally(() => opening.delete(wish.command_id!));
     },
-    async closeChannel(stream, { force }) {
+    async closeChannel(stream, { force, ...wish }) {
       const { phase } = node.channels().find((channel) => channel.stream === stream)?.state ?? {};
       if (phase === 'closed' || phase === 'abandoned') throw new ControlRefusal('conflict', 'channel_closed', `channel: expected one that is open, got ${stream}, which is ${phase}`);
       // Asked for before: it is on its way, and asking again changes nothing.
-      if (phase === 'resolving' || (!force && (phase === 'shutdown' || phase === 'closing'))) return;
-      await attempt(() => node.closeChannel(stream, { force }));
+      const wished = wish.feerate_per_kw !== undefined || wish.to !== undefined;
+      if (!wished && (phase === 'resolving' || (!force && (phase === 'shutdown' || phase === 'closing')))) return;
+      await attempt(async () => node.closeChannel(stream, { force, ...wish }));
     },
     async channel(stream) {
       const found = node.channels().find((channel) => channel.stream === stream);
@@ -152,7 +153,9 @@ const refused = (refusal: Refusal): ControlRefusal => new ControlRefusal('refuse
 const KINDS: Readonly<Record<string, RefusalKind>> = {
   NodeRefusal: 'refused', WalletRefusal: 'refused', PeerError: 'unreachable', HandshakeError: 'unreachable', ChainError: 'unavailable', StoreError: 'unavailable', InvoiceError: 'invalid', AddressError: 'invalid',
 };
-const CODES: Readonly<Record<string, RefusalKind>> = { peer_not_connected: 'conflict', unknown_channel: 'missing' };
+const CODES: Readonly<Record<string, RefusalKind>> = {
+  peer_not_connected: 'conflict', unknown_channel: 'missing', channel_not_open: 'conflict', closing_sig_awaited: 'conflict', shutdown_script_differs: 'conflict',
+};
 
 async function attempt<T>(work: () => Promise<T>): Promise<T> {
   try {

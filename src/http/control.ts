@@ -38,6 +38,14 @@ export interface OpenWish {
   readonly command_id?: Hex32;
 }
 
+export interface CloseWish {
+  readonly force: boolean;
+  /** sat per 1000 weight. */
+  readonly feerate_per_kw?: number;
+  /** An address. */
+  readonly to?: string;
+}
+
 /** What a channel waits for, as the chain stands now. */
 export type Waiting =
   | { readonly for: 'peer_messages' }
@@ -119,7 +127,7 @@ export interface ControlledNode {
   disconnect(node_id: NodeId): void;
   /** Resolves when open_channel is owed to the peer. */
   openChannel(wish: OpenWish): Promise<StreamId>;
-  closeChannel(stream: StreamId, options: { readonly force: boolean }): Promise<void>;
+  closeChannel(stream: StreamId, options: CloseWish): Promise<void>;
   channel(stream: StreamId): Promise<LiveChannel | undefined>;
   /** The streams that a person may mean: by stream, channel_id, short_channel_id or funding outpoint. */
   channelsNamed(name: string): readonly StreamId[];

@@ -1,5 +1,7 @@
 /** Two ways to end a channel: both sign, or one publishes its commitment and waits. What each wallet gains is known before. */
 import { anchorsCost, commitmentFee } from '../bolt/03-transactions/fees.ts';
+import type { ClosingState } from '../domain/channel/closing-fee.ts';
+import { completeCloses, payerOf } from '../domain/channel/mutual-closes.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
 import type { Name } from './cast.ts';
 import type { Network } from './network.ts';
@@ -12,21 +14,22 @@ type ClosedState = Extract<ChannelState, { phase: 'closed' }>;
 /** Blocks after which any ending here is settled: the delay, the sweep and their confirmations. */
 const MOST_BLOCKS = 60;
 
-/** BOLT 2, "Channel Close": shutdown and closing_signed; each side's wallet gains its balance, the opener pays the fee. */
+/** BOLT 2, "Channel Close": shutdown, closing_complete and closing_sig both ways; each side's wallet gains its balance, whose transaction confirms pays the fee. */
 export async function closeTogether(stage: Stage, channel: OpenedChannel): Promise<void> {
   const { network, books, tally, say } = stage;
   const { from, to, stream } = channel;
   const before = await walletsOf(network, channel);
   await network.node(from).closeChannel(stream, { reason: 'the story asks for it' });
-  const fee = await whenAgreed(network, channel);
+  const closing = await whenAgreed(network, channel);
   await until('the closing transaction', () => (network.chain.mempool().length > 0 ? [] : ['a transaction in the mempool']));
   const [own] = await whenClosed(network, channel);
   mustBe('the kind of close', 'mutual', own.spend!.kind);
-  await expectGain(network, from, before[from]!, books.owned(channel, from) / 1000n - fee);
-  await expectGain(network, to, before[to]!, books.owned(channel, to) / 1000n);
+  const fee = completeCloses(closing).find(({ closing_txid }) => closing_txid === own.spend!.txid)!.closing.fee_satoshis;
+  const payer = payerOf(closing, own.spend!.txid) === 'local' ? from : to;
+  for (const name of [from, to]) await expectGain(network, name, before[name]!, books.owned(channel, name) / 1000n - (name === payer ? fee : 0n));
   books.strike(channel);
   tally.closes.mutual += 1;
-  say(`${from} and ${to} closed ${channel.short_channel_id} together for a fee of ${fee} sat`);
+  say(`${from} and ${to} closed ${channel.short_channel_id} together for a fee of ${fee} sat, paid by ${payer}`);
 }
 
 /** BOLT 5: `by`, the opener, publishes its commitment; both sweep what is theirs, `by` only after to_self_delay. */
@@ -81,16 +84,14 @@ async function expectGain(network: Network, name: Name, before: bigint, gain: bi
   }, { timeoutMs: 5_000 });
 }
 
-/** Both ends hold both signatures; answers the fee that they agreed on, sat. */
-async function whenAgreed(network: Network, { from, to, stream, peerStream }: OpenedChannel): Promise<bigint> {
-  const fees = (): readonly (bigint | undefined)[] => ([[from, stream], [to, peerStream]] as const).map(([name, own]) => {
+/** Both ends have said all that there is to say; answers the end of `from`, with every close that both have signed. */
+async function whenAgreed(network: Network, { from, to, stream, peerStream }: OpenedChannel): Promise<ClosingState> {
+  const done = ([[from, stream], [to, peerStream]] as const).map(([name, own]) => (): ClosingState | undefined => {
     const { state } = channelOf(network, name, own)!;
-    return state.phase === 'closing' ? state.agreed?.fee_satoshis : undefined;
+    return state.phase === 'closing' && state.proposal === 'done' ? state : undefined;
   });
-  await until('closing_signed from both', () => (fees().includes(undefined) ? [`the agreement of ${from} and ${to}`] : []));
-  const [own, theirs] = fees() as [bigint, bigint];
-  mustBe('the fee of the close', own, theirs);
-  return own;
+  await until('closing_sig from both', () => (done.some((end) => end() === undefined) ? [`the close of ${from} and ${to}`] : []));
+  return done[0]!()!;
 }
 
 /** What the opener's output bears: the commitment's fee and both anchors, sat. */

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { placedTransaction } from '../../src/adapters/chain/bitcoind/answers.ts';
 import { anchorsCost, commitmentFee } from '../../src/bolt/03-transactions/fees.ts';
+import { parseTx } from '../../src/bolt/03-transactions/tx-parse.ts';
 import { msat, sat } from '../../src/bolt/primitives.ts';
 import { type ChannelState, isEstablished } from '../../src/domain/channel/state.ts';
 import { until } from '../../src/playground/waiting.ts';
@@ -197,16 +198,21 @@ describeWithLitecoind('two nodes on litecoind', () => {
     expect(await nodes.wallet('bob')).toBe(before + 200_000n - bob.sweeps[0]!.fee_satoshis);
   });
 
-  /** Closes by agreement; the opener, Alice, pays the fee. Balances in sat. */
+  /** Closes by agreement; who is the closer of the transaction in the block pays its fee. Balances in sat. */
   async function closeTogether(channel: ChainChannel, alices: bigint, bobs: bigint): Promise<void> {
     const before = { alice: await nodes.wallet('alice'), bob: await nodes.wallet('bob') };
     await nodes.node('bob').closeChannel(channel.streamOf['bob']!);
     await until('the closing transaction', async () => ((await waiting(nodes.daemon)) > 0 ? [] : ['a transaction in the mempool']));
     await mineUntilClosed(channel);
-    let fee: bigint | undefined;
-    for await (const { event } of nodes.node('alice').store.read(channel.streamOf['alice']!)) if (event.type === 'ClosingAgreed') fee = event.fee_satoshis;
-    expect(closed(channel.ends['bob']!())!.spend!.kind).toBe('mutual');
-    expect(await nodes.wallet('alice')).toBe(before.alice + alices - fee!);
-    expect(await nodes.wallet('bob')).toBe(before.bob + bobs);
+    const { spend, terms } = closed(channel.ends['bob']!())!;
+    expect(spend!.kind).toBe('mutual');
+    const fee = parseTx(spend!.transaction).outputs.reduce((left, { value }) => left - value, terms.funding_satoshis as bigint);
+    let payer: 'alice' | 'bob' | undefined;
+    for await (const { event } of nodes.node('alice').store.read(channel.streamOf['alice']!)) {
+      if ('closing_txid' in event && event.closing_txid === spend!.txid) payer = event.type === 'ClosingSigReceived' ? 'alice' : 'bob';
+    }
+    expect(payer).toBeDefined();
+    expect(await nodes.wallet('alice')).toBe(before.alice + alices - (payer === 'alice' ? fee : 0n));
+    expect(await nodes.wallet('bob')).toBe(before.bob + bobs - (payer === 'bob' ? fee : 0n));
   }
 });

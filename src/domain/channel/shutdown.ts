@@ -28,7 +28,7 @@ export function closeChannel({ scriptpubkey, chosen = false, common = NO_FEATURE
   const said = scriptsOf(state).local;
   const wish = chosen ? scriptpubkey : (boundTo(state.terms.local.upfront_shutdown_script) ?? scriptpubkey);
   if (said !== undefined) return chosen && said !== wish ? refuse('shutdown_script_differs', { expected: said, got: wish }) : accept<ChannelEvent>();
-  const breach = scriptBreach(wish, state.terms.local.upfront_shutdown_script, common);
+  const breach = scriptBreach(wish, state.terms.local.upfront_shutdown_script, { ...common, legacy: !chosen });
   if (breach !== undefined) return breach;
   if (updatesPending(state)) return refuse('updates_pending', { commitment_number: state.commitments.remote.number });
   return accept<ChannelEvent>({ type: 'ShutdownSent', scriptpubkey: wish });

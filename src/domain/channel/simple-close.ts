@@ -35,7 +35,7 @@ export function proposeClosing(command: Command<'ProposeClosing'>, state: Channe
   // BOLT 2: "MUST wait until it has received closing_sig first."
   if (state.proposal !== 'done' && state.proposal !== 'due') return refuse('closing_sig_awaited', { expected: state.proposal === 'sent' ? 'closing_sig' : 'shutdown', got: 'nothing from the peer yet' });
   const script = wish.scriptpubkey ?? state.scripts.local;
-  const breach = scriptBreach(script, state.terms.local.upfront_shutdown_script, command.common);
+  const breach = scriptBreach(script, state.terms.local.upfront_shutdown_script, { ...command.common, legacy: wish.scriptpubkey === undefined });
   if (breach !== undefined) return breach;
   if (script !== state.scripts.local && state.closes.legacy_fees.length > 0) return refuse('shutdown_script_differs', { expected: state.scripts.local, got: script });
   return bump(state, command, script);

@@ -24,6 +24,14 @@ const liveChannel = z.object({ channel: channelSchema, usable: z.boolean(), peer
 const channelName = z.strictObject({ channel: z.string().min(1).max(200).meta({ description: 'Its stream, channel_id, short_channel_id, alias or funding outpoint' }) });
 const named = z.object({ channel: z.string().meta({ description: 'Its stream in the log: the name that never changes' }) });
 
+const closeInput = z
+  .strictObject({
+    force: z.boolean().default(false).meta({ description: 'Publish our commitment; our part waits for to_self_delay blocks' }),
+    feerate_per_kw: z.int().min(253).max(250_000).optional().meta({ description: 'sat per 1000 weight units; today\'s for six blocks if left out' }),
+    to: z.string().min(1).max(100).optional().meta({ description: 'An address for our part; one of our wallet if left out' }),
+  })
+  .refine(({ force, feerate_per_kw, to }) => !force || (feerate_per_kw === undefined && to === undefined), 'expected feerate_per_kw and to without force: our commitment has its fee and its outputs already');
+
 export function channelActions(app: FastifyInstance, { control, nodes, idempotency }: Acting): void {
   const routes = app.withTypeProvider<ZodTypeProvider>();
 
@@ -67,9 +75,10 @@ export function channelActions(app: FastifyInstance, { control, nodes, idempoten
     {
       schema: {
         summary: 'Close a channel: with the peer, or with `force` alone',
+        description: 'Asked again with `feerate_per_kw` or `to`, a close with a peer that knows option_simple_close gets a transaction in place of the last: dearer, or to another address.',
         tags: ['channels'],
         params: channelName,
-        body: z.strictObject({ force: z.boolean().default(false).meta({ description: 'Publish our commitment; our part waits for to_self_delay blocks' }) }).prefault({}),
+        body: closeInput.prefault({}),
         response: { 202: named, ...problemResponses },
       },
     },

@@ -298,7 +298,7 @@ describe('a reconnection', () => {
     const before = pair.peers.map((peer) => mutualCloseTxids(closing(peer)));
     pair.alice.closingFeerate = 9_000;
     pair.disconnect().reconnect().settle();
-    expect(pair.peers.map((peer) => mutualCloseTxids(closing(peer)).sort())).toEqual(before.map((txids) => [...txids].sort()));
+    expect(pair.peers.map((peer) => [...mutualCloseTxids(closing(peer))].sort())).toEqual(before.map((txids) => [...txids].sort()));
     expect(pair.peers.map((peer) => peer.has('ClosingCompleteSent').length)).toEqual([2, 2]);
     expect(pair.peers.map((peer) => peer.has('ShutdownReceived').length)).toEqual([2, 2]);
   });
