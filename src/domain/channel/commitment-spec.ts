@@ -1,7 +1,7 @@
 /** BOLT 3: what either side's commitment holds, read off the lifecycle of its updates. */
 import type { CommitmentHtlc, CommitmentParams, CommitmentSide, CommitmentSpec } from '../../bolt/03-transactions/commitment-tx.ts';
 import { msat, satToMsat, type Msat, type Point } from '../../bolt/primitives.ts';
-import { otherSide, standing, step, type CommitmentOwner, type HtlcState } from './htlc-lifecycle.ts';
+import { beforeSentCommit, otherSide, standing, step, type CommitmentOwner, type HtlcState } from './htlc-lifecycle.ts';
 import type { Commitments, EstablishedState, FeeUpdate, Funding, Htlc, Terms } from './state.ts';
 
 /** One side's view of the channel: balances with the HTLCs taken out, before fee and anchors. */
@@ -35,6 +35,12 @@ function commitmentSide(terms: Terms, side: CommitmentOwner): CommitmentSide {
 export function commitmentSpec({ commitments }: Pick<EstablishedState, 'commitments'>, owner: CommitmentOwner): CommitmentSpec {
   const { number, point } = commitments[owner];
   return specOf(viewOf(commitments, owner, (state) => state), owner, number, point);
+}
+
+/** While the peer's newest commitment awaits the revocation of the one before: that one, which it may still publish. */
+export function previousRemoteSpec(commitments: Commitments): CommitmentSpec {
+  const { number, previous_point } = commitments.remote;
+  return specOf(viewOf(commitments, 'remote', beforeSentCommit), 'remote', number - 1n, previous_point!);
 }
 
 /** The commitment that the next commitment_signed for `owner` makes valid. */

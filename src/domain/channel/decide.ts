@@ -7,10 +7,11 @@ import { evolveChannel } from './evolve.ts';
 import { confirmFunding, createFunding, missFunding, receiveFundingCreated, receiveFundingSigned } from './funding.ts';
 import { abandonOpening, openChannel, receiveAcceptChannel, receiveAnnouncementSignatures, receiveChannelReady, receiveOpenChannel } from './opening.ts';
 import { enterRecovery, restoreChannel } from './recovery.ts';
+import { withFailedOffers } from '../onchain/preimages.ts';
 import { receiveChannelReestablish } from './reestablish.ts';
 import { closeChannel, negotiateClosing, receiveClosingSigned, receiveShutdown } from './shutdown.ts';
 import { proposeClosing, receiveClosingComplete, receiveClosingSig } from './simple-close.ts';
-import { forceClose, receiveBlock, receiveError, rollBack } from './spending.ts';
+import { forceClose, receiveBlock, receiveError, receiveMempoolTransaction, rollBack } from './spending.ts';
 import { initialChannel, type ChannelState } from './state.ts';
 import { failHtlc, failMalformedHtlc, fulfillHtlc, offerHtlc, receiveUpdateAddHtlc, receiveUpdateFailHtlc, receiveUpdateFailMalformedHtlc, receiveUpdateFulfillHtlc } from './updates.ts';
 import { receiveUpdateFee, updateFee } from './update-fee.ts';
@@ -18,6 +19,11 @@ import { refuse } from '../decider.ts';
 
 /** Pure: the same command on the same state yields the same events, for ever. */
 export function decideChannel(command: ChannelCommand, state: ChannelState): Decision<ChannelEvent> {
+  const decision = decideByType(command, state);
+  return 'accepted' in decision ? { accepted: withFailedOffers(decision.accepted, state) } : decision;
+}
+
+function decideByType(command: ChannelCommand, state: ChannelState): Decision<ChannelEvent> {
   switch (command.type) {
     case 'OpenChannel':
       return state.phase === 'none' ? openChannel(command) : refuse('channel_exists', { phase: state.phase });
@@ -91,6 +97,8 @@ export function decideChannel(command: ChannelCommand, state: ChannelState): Dec
       return receiveError(command, state);
     case 'ReceiveBlock':
       return receiveBlock(command, state);
+    case 'ReceiveMempoolTransaction':
+      return receiveMempoolTransaction(command, state);
     case 'RollBack':
       return rollBack(command, state);
     case 'EnterRecovery':

@@ -3,8 +3,10 @@ import type { Message } from '../../bolt/messages.ts';
 import type { Hex32, Sat } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { HtlcFailure } from '../../events/channel/updates.ts';
+import { liveClaims } from '../onchain/claims.ts';
 import { awaitsFunding } from './opening-facts.ts';
 import { hasCompleteClose, signedCloseOf } from './mutual-closes.ts';
+import { mayPublish } from './publishing.ts';
 import { retransmissions, type Retransmission } from './reestablish.ts';
 import { isEstablished, type ChannelState, type ClosingProposal, type EstablishedState, type Htlc, type SignedClose } from './state.ts';
 
@@ -85,6 +87,10 @@ function establishedEffect(event: ChannelEvent, state: EstablishedState): readon
       return owedToChain(state);
     case 'SweepStarted':
       return [{ kind: 'broadcast', what: 'sweep' }];
+    case 'ClaimStarted':
+      return [{ kind: 'broadcast', what: 'claim', claim_txid: event.claim_txid }];
+    case 'OutputUnspent':
+      return owedClaims(state);
     default:
       return [];
   }
@@ -96,10 +102,6 @@ function failureEffects(channel_id: Hex32, { by, code, reason }: Extract<Channel
   return mayPublish(code) ? [...told, { kind: 'broadcast', what: 'commitment' }] : told;
 }
 
-/** Nor does anything spend an output that was never ours. */
-const UNPUBLISHABLE: ReadonlySet<string> = new Set(['data_loss', 'funding_amount_differs', 'funding_script_differs']);
-const mayPublish = (failureCode: string): boolean => !UNPUBLISHABLE.has(failureCode);
-
 /** What the chain is still owed in this state: repeated with every block, and after a restart. */
 export function owedToChain(state: ChannelState): readonly Effect[] {
   const owe = (what: Extract<Effect, { kind: 'broadcast' }>['what']): readonly Effect[] => [{ kind: 'broadcast', what }];
@@ -110,16 +112,18 @@ export function owedToChain(state: ChannelState): readonly Effect[] {
     case 'closing':
       return hasCompleteClose(state) ? owe('closing') : [];
     case 'resolving':
-      if (state.spend !== undefined) return state.sweeps.some((sweep) => sweep.confirmed_height === undefined) ? owe('sweep') : [];
+      if (state.spend !== undefined) return [...(state.sweeps.some((sweep) => sweep.confirmed_height === undefined) ? owe('sweep') : []), ...owedClaims(state)];
       return [
         ...(hasCompleteClose(state) ? owe('closing') : []),
         // A close that both signed may be too cheap for its time: whoever wants out by force is not held back by it.
-        ...(state.failure !== undefined && mayPublish(state.failure.code) ? owe('commitment') : []),
+        ...(state.failure !== undefined && mayPublish(state.failure.code) ? [...owe('commitment'), ...owedClaims(state)] : []),
       ];
     default:
       return [];
   }
 }
+
+const owedClaims = (state: ChannelState): readonly Effect[] => liveClaims(state).map(({ claim_txid }) => ({ kind: 'broadcast', what: 'claim', claim_txid }));
 
 function openingMessage(event: Extract<ChannelEvent, { type: 'OpenChannelSent' | 'AcceptChannelSent' }>): Message {
   const { upfront_shutdown_script, channel_type } = event;

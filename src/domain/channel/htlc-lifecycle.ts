@@ -43,6 +43,13 @@ export function step<S extends HtlcState>(state: S, arrow: Arrow): S {
   return (steps[arrow][state] ?? state) as S;
 }
 
+/** The state before our last commitment_signed: how the update stands in the peer's commitment that it has not revoked yet. */
+export function beforeSentCommit<S extends HtlcState>(state: S): S {
+  if (!state.startsWith('SENT_') || !state.endsWith('_COMMIT')) return state;
+  const row = Object.values(rows).find((states) => (states as readonly HtlcState[]).includes(state)) as readonly HtlcState[];
+  return row[row.indexOf(state) - 1] as S;
+}
+
 /** How an update stands in one side's commitment. */
 export type Standing = 'not_yet' | 'included' | 'removed';
 

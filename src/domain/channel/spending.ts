@@ -1,4 +1,4 @@
-/** BOLT 5: failing a channel, recognising what spent the funding output, and sweeping what is plainly ours. */
+/** BOLT 5: failing a channel, and recognising what spent the funding output. What becomes of its outputs is onchain/'s. */
 import { buildSweep, NO_DELAY, type Sweep as SweepTransaction, type SweepInput } from '../../bolt/03-transactions/claim-tx.ts';
 import { buildCommitment } from '../../bolt/03-transactions/commitment-tx.ts';
 import { p2wpkh, p2wsh, toLocalScript, toRemoteAnchorScript } from '../../bolt/03-transactions/scripts.ts';
@@ -9,8 +9,14 @@ import type { BlockHeight, Hex } from '../../bolt/primitives.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
+import { resolveBlock, rollBackFacts } from '../onchain/decide.ts';
+import { withoutOutputs } from '../onchain/evolve.ts';
+import { preimagesInMempool } from '../onchain/preimages.ts';
 import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
+import { DEADLINE_GRACE, SETTLED_DEPTH } from './depths.ts';
+import { mutualCloseTxids } from './mutual-closes.ts';
+import { nothingAtStake } from './funding.ts';
 import { announcementDue } from './opening.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type FundingSpend, type Sweep } from './state.ts';
 
@@ -18,13 +24,8 @@ type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type:
 type Event<T extends ClosingEvent['type']> = Extract<ClosingEvent, { type: T }>;
 export type ResolvingState = Extract<ChannelState, { phase: 'resolving' }>;
 
-/** Blocks upon a spend or a sweep after which we take it for settled. */
-export const SETTLED_DEPTH = 6;
-/** An HTLC this close to its deadline and not resolved is fought out on chain, blocks (BOLT 2, "cltv_expiry_delta Selection"). */
-export const DEADLINE_GRACE = 6;
-/** sat per 1000 weight. */
-const MIN_FEERATE_PER_KW = 253;
-const SOME_P2WPKH: Hex = `0014${'00'.repeat(20)}`;
+
+export { DEADLINE_GRACE, SETTLED_DEPTH };
 
 // ---- decide
 
@@ -34,7 +35,7 @@ export function forceClose({ reason }: Command<'ForceClose'>, state: ChannelStat
 
 /** BOLT 1, "The error Message": the receiving node fails the channel. */
 export function receiveError({ data }: Command<'ReceiveError'>, state: ChannelState): Decision<ChannelEvent> {
-  if (state.phase === 'opening' && state.step !== 'funded') return accept<ChannelEvent>({ type: 'OpeningAbandoned', code: 'error_from_peer', reason: data });
+  if (nothingAtStake(state)) return accept<ChannelEvent>({ type: 'OpeningAbandoned', code: 'error_from_peer', reason: data });
   if (state.phase === 'resolving' || state.phase === 'closed' || state.phase === 'closing') return accept<ChannelEvent>();
   return failChannel(state, { type: 'ChannelFailed', by: 'remote', code: 'error_from_peer', reason: data });
 }
@@ -45,18 +46,36 @@ function failChannel(state: ChannelState, failed: Event<'ChannelFailed'>): Decis
   return accept<ChannelEvent>(failed);
 }
 
-/** One block: was the funding output spent, is a sweep confirmed, is something of ours ripe, is a deadline near, is the channel deep enough to be announced? */
+/** One block: was the funding output spent, what became of the commitment's outputs, is a deadline near, is the channel deep enough to be announced? */
 export function receiveBlock(command: Command<'ReceiveBlock'>, state: ChannelState): Decision<ChannelEvent> {
   if (!isEstablished(state) || state.phase === 'closed') return accept<ChannelEvent>();
   const { funding_spend, height } = command;
-  if (funding_spend !== undefined && !('spend' in state && state.spend !== undefined)) return accept<ChannelEvent>(fundingSpent(state, funding_spend));
-  if (state.phase === 'resolving') return accept<ChannelEvent>(...resolve(command, state));
+  if (funding_spend !== undefined && !('spend' in state && state.spend !== undefined)) {
+    const spent = fundingSpent(state, funding_spend);
+    return accept<ChannelEvent>(spent, ...resolveBlock({ ...command, revoked_spec: funding_spend.revoked_spec }, evolveFundingSpent(state, spent)));
+  }
+  if (state.phase === 'resolving' && !isLeftOpen(state)) return accept<ChannelEvent>(...resolveBlock(command, state));
   const late = state.phase === 'opening' && state.step !== 'funded' ? undefined : missedDeadline(state, height);
   if (late !== undefined) return accept<ChannelEvent>(late);
   return accept<ChannelEvent>(...(state.phase === 'normal' ? announcementDue(state, height) : []));
 }
 
-function fundingSpent(state: EstablishedState, { txid, transaction, block_height }: NonNullable<Command<'ReceiveBlock'>['funding_spend']>): ChannelEvent {
+/** A reorganisation took the peer's close away, and we owe none: as long as it does not come back, deadlines count as before. */
+const isLeftOpen = ({ spend, failure, agreed, closes }: ResolvingState): boolean =>
+  spend === undefined && failure === undefined && agreed === undefined && closes === undefined;
+
+/** Seen in no block yet: all that counts is a preimage, which it shows to everyone. */
+export function receiveMempoolTransaction({ transaction }: Command<'ReceiveMempoolTransaction'>, state: ChannelState): Decision<ChannelEvent> {
+  return accept<ChannelEvent>(...(isEstablished(state) && state.phase !== 'closed' ? preimagesInMempool(state, transaction) : []));
+}
+
+/** The number of a commitment that the peer has revoked, if the transaction is one: its spec has to be gathered. */
+export function revokedNumber(state: EstablishedState, transaction: Hex): bigint | undefined {
+  const spend = classifyFundingSpend(parseTx(transaction), spendFacts(state));
+  return spend.kind === 'revoked' ? spend.commitment_number : undefined;
+}
+
+function fundingSpent(state: EstablishedState, { txid, transaction, block_height }: NonNullable<Command<'ReceiveBlock'>['funding_spend']>): Event<'FundingSpent'> {
   const spend = classifyFundingSpend(parseTx(transaction), spendFacts(state));
   return {
     type: 'FundingSpent', txid, kind: spend.kind, block_height, transaction,
@@ -78,7 +97,7 @@ function spendFacts(state: EstablishedState): Parameters<typeof classifyFundingS
     ...(awaiting_revocation
       ? { remote_commitment_number: number - 1n, remote_pending_commitment_number: number, remote_pending_txid: remote_txid }
       : { remote_commitment_number: number, remote_txid }),
-    mutual_close_txids: 'agreed' in state && state.agreed !== undefined ? [state.agreed.closing_txid] : [],
+    mutual_close_txids: mutualCloseTxids(state),
     shutdown_scripts: scripts,
   };
 }
@@ -91,41 +110,8 @@ function missedDeadline({ commitments }: EstablishedState, height: BlockHeight):
   return { type: 'ChannelFailed', by: 'local', code: 'htlc_deadline', reason: `${late.direction} HTLC ${late.id} with cltv_expiry ${late.cltv_expiry} is unresolved at height ${height}` };
 }
 
-function resolve({ height, confirmed_sweeps = [], sweep }: Command<'ReceiveBlock'>, state: ResolvingState): ChannelEvent[] {
-  if (state.spend === undefined) return [];
-  const confirmed = confirmed_sweeps
-    .filter(({ txid, block_height }) => height - block_height + 1 >= SETTLED_DEPTH && state.sweeps.some((own) => own.sweep_txid === txid && own.confirmed_height === undefined))
-    .map(({ txid, block_height }): ChannelEvent => ({ type: 'SweepConfirmed', sweep_txid: txid, block_height }));
-  const waiting = state.sweeps.filter((own) => own.confirmed_height === undefined).length - confirmed.length;
-  const ripe = state.sweeps.length === 0 ? ripeInputs(state, state.spend, height) : { inputs: [], later: false };
-  const started = sweep === undefined ? undefined : startSweep(ripe.inputs, sweep);
-  if (started !== undefined) return [...confirmed, started];
-  const settled = height - state.spend.block_height + 1 >= SETTLED_DEPTH;
-  const done = settled && waiting === 0 && !ripe.later && ripe.inputs.length === 0 && !claimsRemain(state, state.spend);
-  return done ? [...confirmed, { type: 'ChannelClosed', block_height: height }] : confirmed;
-}
-
-/** HTLC outputs, and all of a revoked commitment, are claimed by a lifecycle of their own; until then the channel stays open in the books. */
-const claimsRemain = (state: ResolvingState, spend: FundingSpend): boolean =>
-  spend.kind === 'revoked' || (spend.kind !== 'mutual' && state.commitments.htlcs.length > 0);
-
-/** A sweep would be started now: worth a fresh script of the wallet. */
-export function sweepIsDue(state: ChannelState, height: BlockHeight): boolean {
-  return state.phase === 'resolving' && state.spend !== undefined && state.sweeps.length === 0 && ripeInputs(state, state.spend, height).inputs.length > 0;
-}
-
-/** Our main output of the commitment on chain, once its delay lets the next block take it. */
-function ripeInputs(state: ResolvingState, spend: FundingSpend, height: BlockHeight): { inputs: readonly { kind: 'to_local' | 'to_remote'; input: SweepInput }[]; later: boolean } {
-  const ours = ourOutput(state, spend);
-  if (ours === undefined || !isWorthASweep(ours.input)) return { inputs: [], later: false };
-  const delay = ours.input.sequence === NO_DELAY ? 0 : ours.input.sequence;
-  const ripe = height + 1 >= spend.block_height + delay;
-  return { inputs: ripe ? [ours] : [], later: !ripe };
-}
-
-/** At the lowest feerate that is relayed something is left; a smaller output keeps no channel open. */
-const isWorthASweep = (input: SweepInput): boolean =>
-  buildSweep({ inputs: [input], destination_script: SOME_P2WPKH, feerate_per_kw: MIN_FEERATE_PER_KW }) !== undefined;
+/** Nothing is swept this way any more: `plannedClaims` says what is due. Goes with its last caller. */
+export const sweepIsDue = (_state: ChannelState, _height: BlockHeight): boolean => false;
 
 /** `to_local` of our commitment, or `to_remote` of any of the peer's, found by its script. */
 export function ourOutput(state: EstablishedState, spend: FundingSpend): { kind: 'to_local' | 'to_remote'; input: SweepInput } | undefined {
@@ -162,13 +148,6 @@ function toRemote({ terms }: EstablishedState): Candidate {
   return { kind: 'to_remote', script_pubkey: p2wsh(witness_script), witness_script, sequence: 1, branch: { branch: 'signature' } };
 }
 
-function startSweep(ripe: readonly { kind: 'to_local' | 'to_remote'; input: SweepInput }[], { destination_script, feerate_per_kw }: NonNullable<Command<'ReceiveBlock'>['sweep']>): ChannelEvent | undefined {
-  const sweep = buildSweep({ inputs: ripe.map(({ input }) => input), destination_script, feerate_per_kw });
-  if (sweep === undefined) return undefined;
-  const inputs = ripe.map(({ kind, input: { txid, index, value } }) => ({ kind, txid, output_index: index, value }));
-  return { type: 'SweepStarted', inputs, destination_script, feerate_per_kw, fee_satoshis: sweep.fee_satoshis, sweep_txid: sweep.txid };
-}
-
 /** The transaction of a sweep we started, derived again. */
 export function sweepTransaction(state: EstablishedState & { readonly spend?: FundingSpend }, sweep: Sweep): SweepTransaction | undefined {
   const ours = state.spend === undefined ? undefined : ourOutput(state, state.spend);
@@ -177,9 +156,13 @@ export function sweepTransaction(state: EstablishedState & { readonly spend?: Fu
 }
 
 export function rollBack({ to_height }: Command<'RollBack'>, state: ChannelState): Decision<ChannelEvent> {
-  const gone = state.phase === 'resolving' && state.spend !== undefined && state.spend.block_height > to_height;
-  return gone ? accept<ChannelEvent>({ type: 'FundingUnspent', txid: state.spend!.txid }) : accept<ChannelEvent>();
+  const undone = rollBackFacts(state, to_height);
+  // What we took for newer than all we know must keep ours from the chain, though its block is gone.
+  const outdated = undone.length > 0 && 'spend' in state && state.spend?.kind === 'future' && state.failure === undefined;
+  return accept<ChannelEvent>(...undone, ...(outdated ? [OUTDATED] : []));
 }
+
+const OUTDATED: ChannelEvent = { type: 'ChannelFailed', by: 'local', code: 'data_loss', reason: 'the peer published a commitment newer than any that we know' };
 
 // ---- evolve
 
@@ -187,7 +170,7 @@ export function evolveChannelFailed(state: EstablishedState, { by, code, reason 
   return { ...resolvingFrom(state), failure: { by, code, reason } };
 }
 
-export function evolveFundingSpent(state: EstablishedState, event: Event<'FundingSpent'>): ChannelState {
+export function evolveFundingSpent(state: EstablishedState, event: Event<'FundingSpent'>): ResolvingState {
   const { txid, kind, commitment_number, block_height, transaction } = event;
   return { ...resolvingFrom(state), spend: { txid, kind, commitment_number, block_height, transaction } };
 }
@@ -196,13 +179,13 @@ function resolvingFrom(state: EstablishedState): ResolvingState {
   if (state.phase === 'resolving') return state;
   const { terms, funding, commitments, ready, announcement } = state;
   const scripts = 'scripts' in state ? state.scripts : {};
-  const agreed = state.phase === 'closing' ? state.agreed : undefined;
-  return { phase: 'resolving', terms, funding, commitments, ready, announcement, scripts, agreed, sweeps: [] };
+  const { agreed, closes } = state.phase === 'closing' ? state : {};
+  return { phase: 'resolving', terms, funding, commitments, ready, announcement, scripts, agreed, closes, sweeps: [] };
 }
 
 /** The close is owed to the chain again, and any sweep of the vanished outputs is void. */
 export function evolveFundingUnspent(state: ResolvingState): ChannelState {
-  return { ...state, spend: undefined, sweeps: [] };
+  return { ...withoutOutputs(state), spend: undefined, sweeps: [] };
 }
 
 export function evolveSweepStarted(state: ResolvingState, event: Event<'SweepStarted'>): ChannelState {
@@ -216,6 +199,5 @@ export function evolveSweepConfirmed(state: ResolvingState, { sweep_txid, block_
 }
 
 export function evolveChannelClosed(state: ResolvingState): ChannelState {
-  const { terms, funding, commitments, ready, announcement, spend, sweeps, failure } = state;
-  return { phase: 'closed', terms, funding, commitments, ready, announcement, spend, sweeps, failure };
+  return { ...state, phase: 'closed' };
 }

@@ -108,10 +108,20 @@ function overdraft(terms: LiveState['terms'], view: ReturnType<typeof proposalVi
 }
 
 export function fulfillHtlc({ htlc_id, payment_preimage }: Command<'FulfillHtlc'>, state: ChannelState): Decision<ChannelEvent> {
+  if (state.phase === 'resolving') return learnPreimage(state.commitments, htlc_id, payment_preimage);
   const htlc = removable(state, htlc_id);
   if ('refused' in htlc) return htlc;
   if (!hashesTo(payment_preimage, htlc.payment_hash)) return refuse('wrong_preimage', { htlc_id, payment_hash: htlc.payment_hash });
   return accept<ChannelEvent>({ type: 'UpdateFulfillHtlcSent', id: htlc_id, payment_preimage });
+}
+
+/** The channel has failed: what the message would have settled the chain settles, at whatever stage it is. */
+function learnPreimage(commitments: Commitments, htlc_id: bigint, payment_preimage: Hex32): Decision<ChannelEvent> {
+  const htlc = find(commitments, 'received', htlc_id);
+  if (htlc === undefined) return refuse('unknown_htlc', { htlc_id });
+  if (!hashesTo(payment_preimage, htlc.payment_hash)) return refuse('wrong_preimage', { htlc_id, payment_hash: htlc.payment_hash });
+  if (htlc.known_preimage !== undefined || htlc.removal?.kind === 'fulfilled') return accept<ChannelEvent>();
+  return accept<ChannelEvent>({ type: 'IncomingPreimageLearned', htlc_id, payment_preimage });
 }
 
 export function failHtlc({ htlc_id, failure }: Command<'FailHtlc'>, state: ChannelState): Decision<ChannelEvent> {
