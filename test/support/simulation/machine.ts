@@ -111,6 +111,11 @@ export class Machine {
     this.#world.onUp(this);
   }
 
+  /** Power is lost now, at no append in particular; it boots again by itself. */
+  kill(): void {
+    if (this.#life !== undefined) this.#crash(this.#life, false);
+  }
+
   #crash(life: RunningLife, rewind: boolean): void {
     if (!life.alive) return;
     life.end();

@@ -3,10 +3,11 @@ import { createRegtestChain, type RegtestChain } from '../../../src/adapters/cha
 import { msat, sat, type Msat, type Sat } from '../../../src/bolt/primitives.ts';
 import { balances } from '../../../src/domain/channel/commitment-spec.ts';
 import { isEstablished } from '../../../src/domain/channel/state.ts';
+import type { Life } from './life.ts';
 import { FaultPlan, seeded, type AppendFault, type Fault, type MessageFault } from './faults.ts';
 import { copyDisk, emptyDisk, Machine, type MachineDisk, type MachineWorld } from './machine.ts';
 import { after, type VirtualTime } from './virtual-time.ts';
-import { Wire, type WireWorld } from './wire.ts';
+import { Wire, type Joint, type WireWorld } from './wire.ts';
 
 /** The disks of a row of machines, at rest. */
 export interface OpenedRow {
@@ -22,6 +23,8 @@ export interface NetworkOptions extends OpenedRow {
   /** Of delays and of what a cut wire loses. Absent: everything is prompt. */
   readonly seed?: number;
   readonly faults?: readonly Fault[];
+  /** What joins two machines that dial each other; a plain wire unless told. */
+  readonly wires?: (a: Life, b: Life, world: WireWorld) => Joint;
   /** Hears what each machine does. */
   readonly trace?: (line: string) => void;
 }
@@ -37,16 +40,18 @@ export class SimulatedNetwork implements MachineWorld, WireWorld {
   readonly #time: VirtualTime;
   readonly #chance: ((below: number) => number) | undefined;
   readonly #trace: ((line: string) => void) | undefined;
-  readonly #wires = new Map<number, Wire>();
+  readonly #wires = new Map<number, Joint>();
+  readonly #join: NonNullable<NetworkOptions['wires']>;
   #plan = new FaultPlan([]);
   #faults: readonly Fault[];
 
-  constructor({ time, chain, disks, at, seed, faults = [], trace }: NetworkOptions) {
+  constructor({ time, chain, disks, at, seed, faults = [], wires = (a, b, world) => new Wire(a, b, world), trace }: NetworkOptions) {
     time.restart(at);
     this.#time = time;
     this.chain = chain;
     this.#chance = seed === undefined ? undefined : seeded(seed);
     this.#faults = faults;
+    this.#join = wires;
     this.#trace = trace;
     this.machines = [...disks].map(([name, disk]) => new Machine(name, copyDisk(disk), this));
   }
@@ -151,7 +156,7 @@ export class SimulatedNetwork implements MachineWorld, WireWorld {
     return this.machines.slice(1).map((_, index) => index);
   }
 
-  #endsOf(wire: Wire): readonly Machine[] {
+  #endsOf(wire: Joint): readonly Machine[] {
     const pair = this.#pairs().find((index) => this.#wires.get(index) === wire);
     return pair === undefined ? [] : [this.machines[pair]!, this.machines[pair + 1]!];
   }
@@ -165,7 +170,7 @@ export class SimulatedNetwork implements MachineWorld, WireWorld {
     if (a === undefined || b === undefined) return;
     const wire = this.#wires.get(pair);
     if (wire?.isCut === false) return;
-    this.#wires.set(pair, new Wire(a, b, this));
+    this.#wires.set(pair, this.#join(a, b, this));
   }
 }
 

@@ -16,6 +16,12 @@ export interface WireWorld {
   onCut(): void;
 }
 
+/** Whatever joins two machines until it is cut. */
+export interface Joint {
+  readonly isCut: boolean;
+  cut(): void;
+}
+
 interface End {
   readonly life: Life;
   readonly session: Session;
@@ -28,7 +34,7 @@ interface End {
   pumping: boolean;
 }
 
-export class Wire {
+export class Wire implements Joint {
   readonly #world: WireWorld;
   readonly #ends: readonly [End, End];
   #cut = false;

@@ -1,0 +1,160 @@
+/** What two machines live through while their wire breaks: a channel that opens; and one on which payments go both ways, the feerate changes, and which closes with an HTLC in flight. */
+import { expect } from 'vitest';
+import { msat, sat, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { isEstablished, type EstablishedState } from '../../../src/domain/channel/state.ts';
+import { CutNetwork, type CutPlan } from './cut-network.ts';
+import type { Frame } from './framed-wire.ts';
+import { assertStories, auditedLogs, fundsOf } from './laws.ts';
+import { openRow, type OpenedRow } from './network.ts';
+import { invoicesFor, payAll, type PlannedPayment } from './payments.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+export const CUT_PAIR = ['alice', 'bob'] as const;
+const CHANNEL = { funding_satoshis: sat(1_000_000), push_msat: msat(400_000_000n) };
+const FEERATE = 1_700;
+
+export interface CutStory {
+  readonly name: string;
+  /** Where it begins. */
+  begin(time: VirtualTime): Promise<OpenedRow>;
+  /** Lives it to its end, checks every law, and answers the books of both sides. */
+  live(network: CutNetwork): Promise<unknown>;
+}
+
+export interface Lived {
+  readonly books: unknown;
+  /** Whether the wire came to its planned end. */
+  readonly struck: boolean;
+  /** What the first connection carried, each way. */
+  readonly frames: () => readonly [readonly Frame[], readonly Frame[]];
+}
+
+/** One life, checked by every law. */
+export async function liveStory(story: CutStory, row: OpenedRow, plan?: CutPlan, trace?: (line: string) => void): Promise<Lived> {
+  const network = new CutNetwork(row, plan, trace);
+  const { height } = await row.chain.tip();
+  try {
+    await network.boot();
+    const books = await story.live(network);
+    return { books, struck: network.struck, frames: () => network.frames };
+  } finally {
+    await forget(network, height);
+  }
+}
+
+/** The chain is one for all runs: what this one wrote on it is taken off again, and its machines hear no more of it. */
+async function forget({ chain, machines }: CutNetwork, height: number): Promise<void> {
+  for (const machine of machines) machine.kill();
+  const { height: now } = await chain.tip();
+  const mined = Array.from({ length: now - height }, (_, index) => chain.blockAt(height + 1 + index)!.transactions.slice(1).map(({ txid }) => txid)).flat();
+  const waiting = chain.mempool().map(({ txid }) => txid);
+  const drop: Hex32[] = [...mined, ...waiting];
+  if (now > height || drop.length > 0) chain.reorg(now - height, { drop });
+}
+
+const payment = (from: string, to: string, amount: bigint, kind: PlannedPayment['kind'] = 'sound'): PlannedPayment => ({ from, to, amount_msat: msat(amount), kind, delay: 0 });
+
+const PAYMENTS = [
+  payment('alice', 'bob', 25_000_000n),
+  payment('bob', 'alice', 10_000_000n),
+  payment('alice', 'bob', 5_000_000n, 'wrong_secret'),
+  payment('bob', 'alice', 200_000n),
+  payment('alice', 'bob', 40_000_000n),
+];
+
+export const busyLife: CutStory = {
+  name: 'a channel that pays both ways, changes its feerate, and closes with an HTLC in flight',
+  begin: (time) => openRow(time, CUT_PAIR, [CHANNEL]),
+  async live(network) {
+    const before = fundsOf(network);
+    const asked = await invoicesFor(network, PAYMENTS);
+    await payAll(network, asked.slice(0, 2));
+    wish(network, setFeerate);
+    await payAll(network, asked.slice(2, 4));
+    await untilWished(network, setFeerate);
+    wish(network, close);
+    await payAll(network, asked.slice(4));
+    await untilWished(network, close);
+    expect(phases(network)).toEqual(['closing', 'closing']);
+    const logs = await auditedLogs(network.machines);
+    const outcome = assertStories(network, asked, before, logs);
+    await mine(network, 6);
+    expect(phases(network)).toEqual(['closed', 'closed']);
+    await auditedLogs(network.machines);
+    return { outcome, alice: booksOf(network, 'alice'), bob: booksOf(network, 'bob'), wallets: await wallets(network) };
+  },
+};
+
+export const opening: CutStory = {
+  name: 'a channel that opens',
+  begin: (time) => openRow(time, CUT_PAIR, []),
+  async live(network) {
+    await untilWished(network, open);
+    await mine(network, 8);
+    await auditedLogs(network.machines);
+    expect(network.refusals).toEqual([]);
+    expect(phases(network)).toEqual(['normal', 'normal']);
+    return { alice: booksOf(network, 'alice'), bob: booksOf(network, 'bob') };
+  },
+};
+
+// ---- what users wish for, and ask for again when it did not come to pass
+
+interface Wish {
+  readonly come: (network: CutNetwork) => boolean;
+  readonly ask: (network: CutNetwork) => Promise<unknown> | undefined;
+}
+
+/** A node that is off, or that just lost its peer, answers with an error or not at all. */
+const wish = (network: CutNetwork, { ask }: Wish): void => void setTimeout(() => void ask(network)?.catch(() => undefined), 1);
+
+async function untilWished(network: CutNetwork, one: Wish): Promise<void> {
+  await network.rest();
+  for (let asked = 0; !one.come(network); asked++) {
+    expect(asked, 'times that a user asked').toBeLessThan(5);
+    wish(network, one);
+    await network.rest();
+  }
+}
+
+const nodeOf = (network: CutNetwork, name: string) => network.machine(name).life?.node;
+/** The one that both ends know; what an opening left at one end alone is not it. */
+function channelOf(network: CutNetwork, name: string) {
+  const [own, other] = CUT_PAIR.map((one) => network.machine(one).node.channels().filter(({ state }) => isEstablished(state)));
+  const ids = new Set((name === 'alice' ? other! : own!).map(({ state }) => (state as EstablishedState).funding.channel_id));
+  return (name === 'alice' ? own! : other!).find(({ state }) => ids.has((state as EstablishedState).funding.channel_id));
+}
+const stateOf = (network: CutNetwork, name: string) => channelOf(network, name)?.state as EstablishedState | undefined;
+const phases = (network: CutNetwork) => CUT_PAIR.map((name) => stateOf(network, name)?.phase);
+
+const setFeerate: Wish = {
+  come: (network) => CUT_PAIR.every((name) => stateOf(network, name)!.commitments.fees.at(-1)!.feerate_per_kw === FEERATE),
+  ask: (network) => nodeOf(network, 'alice')?.setFeerate(channelOf(network, 'alice')!.stream, FEERATE),
+};
+const close: Wish = {
+  come: (network) => phases(network).every((phase) => phase !== 'normal'),
+  ask: (network) => nodeOf(network, 'bob')?.closeChannel(channelOf(network, 'bob')!.stream),
+};
+const open: Wish = {
+  come: (network) => stateOf(network, 'alice') !== undefined,
+  ask: (network) => nodeOf(network, 'alice')?.openChannel({ peer_id: network.machine('bob').node.node_id, ...CHANNEL }),
+};
+
+async function mine(network: CutNetwork, blocks: number): Promise<void> {
+  for (let block = 0; block < blocks; block++) {
+    network.chain.mineBlocks(1);
+    await network.rest();
+  }
+}
+
+// ---- what is left in the end
+
+function booksOf(network: CutNetwork, name: string) {
+  const { commitments, phase, terms } = stateOf(network, name)!;
+  const { local_msat, remote_msat, htlcs, fees, next_offered_id, next_received_id } = commitments;
+  return { phase, local_msat, remote_msat, htlcs, feerates: fees.map(({ feerate_per_kw }) => feerate_per_kw), next_offered_id, next_received_id, funding: terms.funding_satoshis };
+}
+
+async function wallets(network: CutNetwork): Promise<readonly bigint[]> {
+  return Promise.all(CUT_PAIR.map(async (name) => (await network.machine(name).node.wallet.balance()).total_sat));
+}
