@@ -23,10 +23,15 @@ import { createPayments, type Payments } from './commands/pay.ts';
 import { createPrivateChannels } from './commands/private-channels.ts';
 import { PeerInbox } from './commands/peer-inbox.ts';
 import { createQuietStreams } from './commands/quiet-streams.ts';
+import { fundingPurpose, reclaimFunding, reclaimLost } from './commands/reclaim-funding.ts';
+import { createChainContact, type ChainTrouble, type ContactLimits } from './commands/onchain/chain-contact.ts';
+import { createClaimDesk } from './commands/onchain/claim-desk.ts';
+import { watchMempoolForPreimages } from './commands/onchain/mempool-preimages.ts';
+import { revokedSpec } from './commands/onchain/revoked-spec.ts';
 import { createSender, type SentCoins } from './commands/send-coins.ts';
 import { createSafekeeping, readLog, type RecoveryStatus, type RecoveryWish } from './commands/safekeeping.ts';
 import { startSagaRunner, type SagaRunner } from './commands/saga-runner.ts';
-import { createWallet, WalletRefusal, type Wallet, type WalletOptions } from './commands/wallet.ts';
+import { createWallet, type Wallet, type WalletOptions } from './commands/wallet.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import { commitmentFeerate, DEFAULT_FEE_POLICY, type FeePolicy } from './domain/channel/fee-policy.ts';
 import type { ChannelState } from './domain/channel/state.ts';
@@ -63,6 +68,8 @@ export interface NodeParts {
   readonly onLog?: (line: string) => void;
   /** First block that can concern us. */
   readonly fromHeight?: BlockHeight;
+  /** From when on a chain that is silent, or that we are behind, keeps new payments out. */
+  readonly chainLimits?: Partial<ContactLimits>;
   /** What is kept apart from the log: without it, only peers can tell that the log is an old one. */
   readonly keeping?: SafeKeeping;
   readonly recovery?: RecoveryWish;
@@ -116,6 +123,8 @@ export interface NodeControl {
   /** Channels of others we know of, and both ends' policies. */
   graph(): RoutingGraph;
   height(): BlockHeight;
+  /** Why no deadline could be kept now, so that no payment is taken; undefined while all is well. */
+  chainTrouble(): ChainTrouble | undefined;
   /** The log is older than what the node did: nothing new may begin, and this is what is left to get back. Undefined in normal times. */
   recovery(): RecoveryStatus | undefined;
   /** Resolves once the node has heard of blocks up to `height`. */
@@ -227,6 +236,8 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     feerates: () => feerates.current,
     destinationScript: (purpose) => wallet.destinationScript(purpose),
     fund: ({ stream, ...request }) => wallet.fund({ ...request, purpose: fundingPurpose(stream) }),
+    signCoin: (script_pubkey, sighash) => wallet.signCoin(script_pubkey, sighash),
+    chainTrouble: () => contact.trouble(),
     onTurn: (stream, state) => {
       safekeeping.onTurn(stream, state);
       ownGossip.onChannel(stream, state);
@@ -266,12 +277,14 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   // ---- gossip, chain, peers
   const gossip = await createGossipInbox({ store, chain, signer, now: unixNow, log: onLog, min_confirmations: policy.minimum_depth });
   const ownGossip = createOwnGossip({ gossip, node_id: signer.nodeId, policy: forwarding, node: { alias: name, features: OUR_FEATURES, addresses: [] }, log: onLog });
+  const contact = createChainContact({ chain, height: () => chainInbox.height, now: unixNow, limits: parts.chainLimits, log: onLog });
   const chainInbox: ChainInbox = new ChainInbox({
     chain,
     channels,
     signer,
     onEvent: (event) => wallet.onChainEvent(event),
-    destinationScript: (purpose) => wallet.destinationScript(purpose),
+    revokedSpec: (stream, commitment_number) => revokedSpec(store, stream, commitment_number),
+    claims: createClaimDesk({ channels, wallet, feerates: () => feerates.current, log: onLog }),
     feerates,
     afterBlock: (height) => {
       void feeUpdates.onBlock(height);
@@ -291,6 +304,9 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   await reclaimLost(wallet, channels);
   // The wallet notes each block before the channels have it, and resumes well before its newest: no block is missed.
   await chainInbox.start(await wallet.resumeHeight());
+  await contact.look();
+  contact.start();
+  const unwatchMempool = watchMempoolForPreimages({ chain, channels, log: onLog });
   await safekeeping.started();
   for (const { stream, state } of channels.all()) ownGossip.onChannel(stream, state);
   const sagas = await startSagaRunner({
@@ -312,7 +328,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     payments: { ...payments, start: unlessRecovering(refusal, payments.start), pay: unlessRecovering(refusal, payments.pay) },
     sagas,
     peers: () => peerInbox.peers(),
-    async openChannel({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, zero_conf = false, channel_type: basic = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }) {
+    openChannel: unlessRecovering(refusal, async ({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, zero_conf = false, channel_type: basic = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }: OpenChannelRequest) => {
       const before = command_id && channels.openedAs(peer_id, command_id);
       if (before !== undefined) return before.stream;
       const session = peerInbox.session(peer_id);
@@ -322,7 +338,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
       const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, ...wanted, feerate_per_kw: commitmentFeerate(decodeChannelType(wanted.channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
-    },
+    }),
     createInvoice: unlessRecovering(refusal, createInvoice),
     pay: unlessRecovering(refusal, payments.pay),
     recovery: () => safekeeping.status(),
@@ -344,6 +360,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     sendCoins: ({ address, ...request }) => sender.send({ script_pubkey: decodeAddress(address, network), ...request }),
     graph: () => gossip.graph(),
     height: () => chainInbox.height,
+    chainTrouble: () => contact.trouble(),
     reached: (height) => chainInbox.reached(height),
     async settled() {
       await sagas.settled();
@@ -351,6 +368,8 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     },
     async stop() {
       chainInbox.stop();
+      contact.stop();
+      unwatchMempool();
       timeouts.stop();
       await Promise.all(channels.all().map((loop) => loop.idle()));
       await safekeeping.stop();
@@ -359,6 +378,8 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     },
     async abandon() {
       chainInbox.stop();
+      contact.stop();
+      unwatchMempool();
       timeouts.stop();
       await Promise.allSettled([sagas.stop(), gossip.stop()]);
     },
@@ -372,28 +393,3 @@ const unlessRecovering = <A extends readonly unknown[], R>(refusal: () => Refusa
     if (refused !== undefined) throw new NodeRefusal(refused.code, describeRefusal(refused));
     return verb(...args);
   };
-
-const fundingPurpose = (stream: StreamId): string => `funding ${stream}`;
-
-/** Gives back the coins of a funding transaction that was never broadcast. */
-async function reclaimFunding(wallet: Wallet, stream: StreamId, reason: string): Promise<void> {
-  const lost = (await wallet.unconfirmed()).find(({ purpose }) => purpose === fundingPurpose(stream));
-  if (lost !== undefined) await giveBack(wallet, lost.txid, reason);
-}
-
-/** Two may find the same one lost, and one goes with the parent whose change it spends: the second time there is nothing left to do. */
-async function giveBack(wallet: Wallet, txid: Hex32, reason: string): Promise<void> {
-  await wallet.abandon(txid, reason).catch((error: unknown) => {
-    if (!(error instanceof WalletRefusal && error.code === 'unknown_transaction')) throw error;
-  });
-}
-
-/** After a crash between the wallet's transaction and the channel's fact of it. */
-async function reclaimLost(wallet: Wallet, channels: Channels): Promise<void> {
-  for (const { purpose, txid } of await wallet.unconfirmed()) {
-    const stream = purpose.startsWith('funding ') ? purpose.slice('funding '.length) : undefined;
-    if (stream === undefined) continue;
-    const phase = channels.get(stream)?.state.phase ?? 'abandoned';
-    if (phase === 'abandoned') await giveBack(wallet, txid, 'the opening it was for did not survive a restart');
-  }
-}

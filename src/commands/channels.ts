@@ -4,8 +4,10 @@ import { toHex32, type Hex, type Hex32, type Msat, type NodeId, type Sat, type S
 import { worstView } from '../domain/channel/commitment-spec.ts';
 import type { LocalKeys } from '../domain/channel/commands.ts';
 import { sendableMsat } from '../domain/channel/limits.ts';
+import type { StaticChannel } from '../domain/channel/recovery.ts';
 import { isEstablished, type ChannelState } from '../domain/channel/state.ts';
 import type { Refusal } from '../domain/decider.ts';
+import type { Signer } from '../domain/ports.ts';
 import type { FirstHop } from '../domain/routing/dijkstra.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
 import type { StreamId } from '../events/store.ts';
@@ -222,11 +224,29 @@ export class Channels {
     if (loops?.size === 0) this.#byPeer.delete(peer_id);
   }
 
+  /** The first index of keys that the log knows no use of. */
+  get nextKeyIndex(): number {
+    return this.#nextKeyIndex;
+  }
+
+  /** Keys below an index may have been used by a life of this node that the log does not know. */
+  skipKeys(below: number): void {
+    this.#nextKeyIndex = Math.max(this.#nextKeyIndex, below);
+  }
+
+  /** A channel that a static backup knows and this log does not. Resolves when it is durable; no stream of the log is touched. */
+  async restore(channel: StaticChannel, reason: string): Promise<ChannelLoop> {
+    const loop = this.#create(channel.peer_id);
+    this.skipKeys(channel.key_index + 1);
+    const { chain, signer } = this.#context;
+    const outcome = await loop.run({ type: 'RestoreChannel', channel, local: keysOf(signer, channel.key_index), chain_hash: chain.chain_hash, reason });
+    if ('refused' in outcome) throw new Error(`${loop.stream} could not be restored: ${outcome.refused.code}`);
+    return loop;
+  }
+
   /** An index is never used twice: it is in the log before any of its keys leaves. */
   #allocateKeys(): LocalKeys {
-    const key_index = this.#nextKeyIndex++;
-    const { signer } = this.#context;
-    return { key_index, keys: signer.channelKeys(key_index), first_per_commitment_point: signer.perCommitmentPoint(key_index, 0n) };
+    return keysOf(this.#context.signer, this.#nextKeyIndex++);
   }
 
   #know(stream: StreamId, state: ChannelState): void {
@@ -247,6 +267,10 @@ export class Channels {
     this.#forget(oldest!, peerOf(oldest!.stream));
   }
 }
+
+const keysOf = (signer: Pick<Signer, 'channelKeys' | 'perCommitmentPoint'>, key_index: number): LocalKeys => ({
+  key_index, keys: signer.channelKeys(key_index), first_per_commitment_point: signer.perCommitmentPoint(key_index, 0n),
+});
 
 const temporaryId = (state: Extract<ChannelState, { phase: 'opening' }>): Hex32 =>
   state.step === 'proposed' ? state.proposal.temporary_channel_id : state.terms.temporary_channel_id;

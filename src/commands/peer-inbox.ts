@@ -5,6 +5,7 @@ import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { Session } from './channel-context.ts';
 import type { Channels } from './channels.ts';
 import { printable, toData } from './gather.ts';
+import { isStorageMessage, type PeerStorage } from './peer-storage.ts';
 
 /** Where announcements and queries go (BOLT 7). */
 export interface GossipPort {
@@ -16,6 +17,10 @@ export interface GossipPort {
 export interface PeerInboxOptions {
   readonly channels: Channels;
   readonly gossip: GossipPort;
+  /** Blobs of peers, and ours (BOLT 1). */
+  readonly storage?: PeerStorage | undefined;
+  /** Why no channel may begin now. */
+  readonly refusal?: () => Refusal | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -48,6 +53,8 @@ export class PeerInbox {
       older.close('replaced', 'a newer connection of this peer took over');
     }
     this.#sessions.set(session.peer_id, session);
+    // BOLT 1: what a peer left with us is the first it hears, before channels compare their states.
+    this.#options.storage?.onConnected(session);
     for (const loop of this.#options.channels.ofPeer(session.peer_id)) loop.connected(session);
     this.#options.gossip.onConnected(session);
   }
@@ -57,11 +64,13 @@ export class PeerInbox {
     this.#sessions.delete(session.peer_id);
     for (const loop of this.#options.channels.ofPeer(session.peer_id)) loop.disconnected(session);
     this.#options.gossip.onDisconnected(session);
+    this.#options.storage?.onDisconnected(session);
   }
 
   /** Resolves when the next message may come. */
   receive(message: Message, session: Session): void | Promise<void> {
     if (gossipTypes.has(message.type)) return this.#options.gossip.onMessage(message, session);
+    if (isStorageMessage(message)) return this.#options.storage?.onMessage(message, session);
     switch (message.type) {
       case 'open_channel':
         return this.#open(message, session);
@@ -78,7 +87,8 @@ export class PeerInbox {
   }
 
   async #open(message: MessageOf<'open_channel'>, session: Session): Promise<void> {
-    const outcome = await this.#options.channels.accept(message, session);
+    const refused = this.#options.refusal?.();
+    const outcome = refused === undefined ? await this.#options.channels.accept(message, session) : { refused };
     if ('refused' in outcome) this.#refuse(outcome.refused, message.temporary_channel_id, session);
   }
 

@@ -105,3 +105,35 @@ export interface Chain {
   estimateFeerate(blocks: number): Promise<number>;
   close(): Promise<void>;
 }
+
+/** What left the signer last for a channel: the peer's newest commitment that it signed, our newest that it revoked; -1n for none. */
+export interface ChannelMarks {
+  readonly signed: bigint;
+  readonly revoked: bigint;
+}
+
+/** What a node keeps apart from its log, for the day on which the log is lost, or an older one is put in its place. */
+export interface SafeKeeping {
+  readonly marks: {
+    /** There were none: nothing is known of what an earlier life has signed. */
+    readonly fresh: boolean;
+    /** By key_index. */
+    all(): ReadonlyMap<number, ChannelMarks>;
+    /** Raises a channel's marks. Written when it returns; throws when it cannot be, and then nothing may leave. */
+    keep(key_index: number, marks: ChannelMarks): void;
+    sync(): void;
+  };
+  /** Under a key of the seed. `unseal` answers undefined for what this seed did not seal. */
+  readonly seal: { seal(content: Uint8Array): Uint8Array; unseal(sealed: Uint8Array): Uint8Array | undefined };
+  /** Our own newest static backup, sealed. */
+  readonly backups: { read(): Uint8Array | undefined; write(sealed: Uint8Array): void };
+  /** What peers gave us to keep (BOLT 1, "peer_storage"). */
+  readonly blobs: {
+    peers(): readonly NodeId[];
+    read(peer_id: NodeId): Hex | undefined;
+    write(peer_id: NodeId, blob: Hex): Promise<void>;
+    remove(peer_id: NodeId): Promise<void>;
+  };
+  /** Where peers were last reached. */
+  addresses(): readonly { readonly node_id: NodeId; readonly host: string; readonly port: number }[];
+}
