@@ -288,6 +288,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     feerates,
     afterBlock: (height) => {
       void feeUpdates.onBlock(height);
+      void sender.rebroadcast().catch((error: Error) => onLog(`coins on their way could not be sent again: ${error.message}`));
       safekeeping.storage?.onBlock();
     },
     log: onLog,

@@ -1,15 +1,20 @@
 /** What the chain says finds the channels it concerns: confirmations, spends, heights, reorganisations. */
-import { parseTx } from '../bolt/03-transactions/tx-parse.ts';
-import type { BlockHeight, Hex, Hex32 } from '../bolt/primitives.ts';
-import { sweepIsDue } from '../domain/channel/spending.ts';
+import type { CommitmentSpec } from '../bolt/03-transactions/commitment-tx.ts';
+import type { BlockHeight } from '../bolt/primitives.ts';
+import { revokedNumber } from '../domain/channel/spending.ts';
 import { mayBeForgotten } from '../domain/channel/funding.ts';
 import { awaitsFunding } from '../domain/channel/opening-facts.ts';
 import { isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
+import { watchedOutputs } from '../domain/onchain/decide.ts';
+import type { OutPoint } from '../domain/onchain/types.ts';
 import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
 import type { ChannelLoop } from './channel-loop.ts';
 import type { Channels } from './channels.ts';
 import { readyFacts } from './gather.ts';
+import type { StreamId } from '../events/store.ts';
 import type { FeerateSource } from './feerates.ts';
+import { spendsIn, type BlockSpends } from './onchain/block-spends.ts';
+import type { ClaimDesk } from './onchain/claim-desk.ts';
 
 export interface ChainInboxOptions {
   readonly chain: Chain;
@@ -17,22 +22,21 @@ export interface ChainInboxOptions {
   readonly signer: Pick<Signer, 'perCommitmentPoint'>;
   /** Called before the channels hear of a block: the wallet's coins come first. */
   readonly onEvent: (event: ChainEvent) => Promise<void>;
-  readonly destinationScript: (purpose: string) => Promise<Hex>;
+  /** What a commitment held that the peer has revoked. */
+  readonly revokedSpec: (stream: StreamId, commitment_number: bigint) => Promise<CommitmentSpec | undefined>;
+  readonly claims: ClaimDesk;
   readonly feerates: FeerateSource;
   /** Called when every channel has heard of a block, from the tip of the start on. */
   readonly afterBlock?: (height: BlockHeight) => void;
   readonly log: (line: string) => void;
 }
 
-export interface SpendingTransaction {
-  readonly txid: Hex32;
-  readonly transaction: Hex;
-}
-
 /** Pauses before an event of the chain is taken again; the last one repeats. In milliseconds. */
 const PAUSES_MS = [50, 200, 1_000, 5_000, 30_000];
 /** Tries of one channel before the others go on without it: a channel that stopped must not stop the node. */
 const CHANNEL_TRIES = 3;
+/** Transactions that spend each other in one block, as far as a channel goes: funding, commitment, second stage, its sweep. */
+const MAX_GENERATIONS = 8;
 
 export class ChainInbox {
   readonly #options: ChainInboxOptions;
@@ -117,25 +121,51 @@ export class ChainInbox {
   async #block(block: Block): Promise<void> {
     // Blocks of the past ask for nothing that today's feerates would answer.
     if (block.height >= this.#tipAtStart) await this.#options.feerates.refresh();
-    const spent = spends(block);
-    await Promise.all(this.#options.channels.all().map((loop) => this.#tell(loop, block, spent)));
+    const spends = spendsIn(block);
+    const atTip = await this.#isAtTip(block.height);
+    const { channels, claims } = this.#options;
+    await Promise.all(channels.all().map((loop) => this.#tell(loop, spends, atTip)));
+    if (atTip) await claims.giveBack(block.height);
   }
 
-  async #tell(loop: ChannelLoop, block: Block, spent: ReadonlyMap<string, SpendingTransaction>): Promise<void> {
+  /** Claims are planned on the newest block alone: what a node that was down did not do in time, it does not do for each block that it missed. */
+  async #isAtTip(height: BlockHeight): Promise<boolean> {
+    if (height < this.#tipAtStart) return false;
+    // A chain that cannot say how far it is stops no claim.
+    const tip = await this.#options.chain.tip().catch(() => undefined);
+    return tip === undefined || tip.height <= height;
+  }
+
+  async #tell(loop: ChannelLoop, spends: BlockSpends, atTip: boolean): Promise<void> {
     const { state } = loop;
     if (!isEstablished(state) || state.phase === 'closed') return;
-    if (awaitsFunding(state) || mayBeForgotten(state)) await this.#confirm(loop, state, block.height);
-    const spending = spent.get(outpointKey(state.funding.txid, state.funding.output_index));
-    if (spending === undefined && block.height >= this.#tipAtStart && this.#unfound.has(loop)) await this.#findFunding(loop, state, block.height);
-    const sweeps = state.phase === 'resolving' ? await this.#confirmedSweeps(state.sweeps) : [];
-    await this.#send(loop, {
-      type: 'ReceiveBlock',
-      height: block.height,
-      funding_spend: spending === undefined ? undefined : { ...spending, block_height: block.height },
-      confirmed_sweeps: sweeps,
-      sweep: sweepIsDue(state, block.height) ? { destination_script: await this.#options.destinationScript(`sweep ${loop.stream}`), feerate_per_kw: this.#options.feerates.current.normal } : undefined,
-    });
+    if (awaitsFunding(state) || mayBeForgotten(state)) await this.#confirm(loop, state, spends.height);
+    const funding_spend = await this.#fundingSpend(loop, state, spends);
+    if (funding_spend === undefined && spends.height >= this.#tipAtStart && this.#unfound.has(loop)) await this.#findFunding(loop, state, spends.height);
+    await this.#tellSpends(loop, spends, funding_spend);
+    if (atTip) await this.#surely(loop, 'planning claims', () => this.#options.claims.plan(loop, spends.height));
     loop.rebroadcast();
+  }
+
+  async #fundingSpend({ stream }: ChannelLoop, state: EstablishedState, spends: BlockSpends): Promise<ReceiveBlock['funding_spend']> {
+    const spend = spends.of(state.funding);
+    if (spend === undefined) return undefined;
+    const { txid, transaction } = spend;
+    const number = revokedNumber(state, transaction);
+    const revoked_spec = number === undefined ? undefined : await this.#options.revokedSpec(stream, number);
+    return { txid, transaction, block_height: spends.height, revoked_spec };
+  }
+
+  /** A block may hold a commitment, a second stage upon it and what spends that: each is told once the one before it is known. */
+  async #tellSpends(loop: ChannelLoop, spends: BlockSpends, funding_spend: ReceiveBlock['funding_spend']): Promise<void> {
+    const told = new Set<string>();
+    const isNews = (output: OutPoint) => !told.has(nameOf(output));
+    for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
+      const news = spends.among(watchedOutputs(loop.state).filter(isNews));
+      if (generation > 0 && news.length === 0) return;
+      for (const spend of news) told.add(nameOf(spend));
+      await this.#send(loop, { type: 'ReceiveBlock', height: spends.height, funding_spend: generation === 0 ? funding_spend : undefined, spends: news });
+    }
   }
 
   /** Enough confirmations: the channel is told of its output as the chain has it. None: it is told that, too. */
@@ -162,26 +192,32 @@ export class ChainInbox {
     log(`${loop.stream}: the funding transaction ${txid} is in no block any more; ${sent?.ok === true ? 'it is sent again' : `it could not be sent again: ${sent?.code ?? 'not known'}`}`);
   }
 
-  async #confirmedSweeps(sweeps: readonly { readonly sweep_txid: Hex32; readonly confirmed_height?: BlockHeight }[]): Promise<{ txid: Hex32; block_height: BlockHeight }[]> {
-    const open = sweeps.filter(({ confirmed_height }) => confirmed_height === undefined);
-    const found = await Promise.all(open.map(({ sweep_txid }) => this.#options.chain.confirmedTransaction(sweep_txid)));
-    return found.filter((transaction) => transaction !== undefined).map(({ txid, block_height }) => ({ txid, block_height }));
+  #send(loop: ChannelLoop, command: Parameters<ChannelLoop['run']>[0]): Promise<void> {
+    return this.#surely(loop, command.type, async () => {
+      const outcome = await loop.run(command);
+      if ('refused' in outcome) this.#options.log(`${loop.stream}: ${command.type} was refused: ${outcome.refused.code}`);
+    });
   }
 
-  async #send(loop: ChannelLoop, command: Parameters<ChannelLoop['run']>[0]): Promise<void> {
+  /** A store that cannot write now makes the whole block wait: nothing that it says of money may be lost. */
+  async #surely(loop: ChannelLoop, what: string, work: () => Promise<void>): Promise<void> {
     for (let tries = 1; !this.#stopped; tries++) {
       try {
-        const outcome = await loop.run(command);
-        if ('refused' in outcome) this.#options.log(`${loop.stream}: ${command.type} was refused: ${outcome.refused.code}`);
-        return;
+        return await work();
       } catch (error) {
-        this.#options.log(`${loop.stream}: ${command.type} went wrong: ${(error as Error).message}`);
+        this.#options.log(`${loop.stream}: ${what} went wrong: ${(error as Error).message}`);
+        if (tries >= CHANNEL_TRIES && mayPass(error)) throw error;
         if (tries >= CHANNEL_TRIES) return;
         await sleep(PAUSES_MS[tries]!);
       }
     }
   }
 }
+
+type ReceiveBlock = Extract<Parameters<ChannelLoop['run']>[0], { type: 'ReceiveBlock' }>;
+
+const PASSING: ReadonlySet<string> = new Set(['store_full', 'store_busy', 'store_closed', 'outcome_unknown']);
+const mayPass = (error: unknown): boolean => PASSING.has((error as { code?: string }).code ?? '');
 
 /** Confirmed above a height, as the channel believes. */
 const isConfirmed = (state: ChannelState, above = -1): boolean =>
@@ -191,13 +227,4 @@ const describe = (event: ChainEvent): string => (event.type === 'block_connected
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());
 
-const outpointKey = (txid: Hex32, index: number): string => `${txid}:${index}`;
-
-/** Every outpoint that a block spends, and the transaction that does. */
-function spends({ transactions }: Block): ReadonlyMap<string, SpendingTransaction> {
-  const spent = new Map<string, SpendingTransaction>();
-  for (const entry of transactions) {
-    for (const { txid, index } of parseTx(entry.transaction).inputs) spent.set(outpointKey(txid, index), entry);
-  }
-  return spent;
-}
+const nameOf = ({ txid, output_index }: OutPoint): string => `${txid}:${output_index}`;

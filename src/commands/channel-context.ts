@@ -1,12 +1,13 @@
 /** What a channel's loop needs of the world around it. Values and ports, handed in by the composition root. */
 import type { FeatureName } from '../bolt/09-features/features.ts';
 import type { Message } from '../bolt/messages.ts';
-import type { BlockHeight, Hex, Hex32, NodeId, Sat, ShortChannelId } from '../bolt/primitives.ts';
+import type { BlockHeight, Hex, Hex32, NodeId, Point, Sat, ShortChannelId, Signature } from '../bolt/primitives.ts';
 import type { ChannelPolicy } from '../domain/channel/commands.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
 import type { Feerates } from '../domain/feerates.ts';
 import type { Chain, Signer } from '../domain/ports.ts';
 import type { EventStore, StreamId } from '../events/store.ts';
+import type { ChainTrouble } from './onchain/chain-contact.ts';
 
 /** The live connection to a channel's peer. */
 export interface Session {
@@ -55,6 +56,10 @@ export interface ChannelContext {
   /** A fresh script of our wallet. */
   destinationScript(purpose: string): Promise<Hex>;
   fund(request: FundingRequest): Promise<FundingTransaction>;
+  /** Signs a claim's input that spends a coin of our wallet, SIGHASH_ALL. */
+  signCoin(script_pubkey: Hex, sighash: Uint8Array): { readonly signature: Signature; readonly pubkey: Point };
+  /** Why no deadline could be kept now, so that no HTLC is offered; undefined while all is well. */
+  chainTrouble?(): ChainTrouble | undefined;
   /** What the channels beside this one are called; Channels fills it in. */
   readonly names?: ChannelNaming;
   /** Called after each durable turn. */

@@ -4,6 +4,7 @@ import { lookupSecret, secretIndex } from '../bolt/03-transactions/per-commitmen
 import { signedSweep } from '../bolt/03-transactions/claim-tx.ts';
 import { signedClosing } from '../bolt/03-transactions/closing-tx.ts';
 import { buildCommitment, signedCommitment } from '../bolt/03-transactions/commitment-tx.ts';
+import { serialize } from '../bolt/03-transactions/tx.ts';
 import type { Message } from '../bolt/messages.ts';
 import { ZERO_32, type Hex, type Hex32 } from '../bolt/primitives.ts';
 import { commitmentParams, commitmentSpec } from '../domain/channel/commitment-spec.ts';
@@ -14,6 +15,8 @@ import type { ClosingState } from '../domain/channel/closing-fee.ts';
 import { completeCloses } from '../domain/channel/mutual-closes.ts';
 import { sweepTransaction, type ResolvingState } from '../domain/channel/spending.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type Htlc, type Sweep } from '../domain/channel/state.ts';
+import { claimTransaction, liveClaims } from '../domain/onchain/claims.ts';
+import type { Claim } from '../domain/onchain/types.ts';
 import type { HtlcFailure } from '../events/channel/updates.ts';
 import { announcementDigest } from './announcement.ts';
 import type { ChannelContext } from './channel-context.ts';
@@ -126,7 +129,7 @@ function announcementMessage(state: EstablishedState, context: ChannelContext): 
 }
 
 /** The raw transaction that an effect owes the chain. */
-export function transactionFor({ what }: Of<'broadcast'>, state: ChannelState, context: ChannelContext): readonly Hex[] {
+export function transactionFor({ what, claim_txid }: Of<'broadcast'>, state: ChannelState, context: ChannelContext): readonly Hex[] {
   if (!isEstablished(state)) return [];
   switch (what) {
     case 'funding':
@@ -137,7 +140,21 @@ export function transactionFor({ what }: Of<'broadcast'>, state: ChannelState, c
       return closingTransaction(state as ClosingState | ResolvingState, context);
     case 'sweep':
       return (state as ResolvingState).sweeps.filter((sweep) => sweep.confirmed_height === undefined).flatMap((sweep) => signedSweepOf(state as ResolvingState, sweep, context));
+    case 'claim':
+      return liveClaims(state as ResolvingState).filter((claim) => claim_txid === undefined || claim.claim_txid === claim_txid).flatMap((claim) => signedClaim(state as ResolvingState, claim, context));
   }
+}
+
+/** BOLT 5: each input with the key that takes it, ours of the channel or a coin of the wallet's. */
+function signedClaim(state: ResolvingState, claim: Claim, { signer, signCoin }: ChannelContext): readonly Hex[] {
+  const made = claimTransaction(state, claim);
+  if (made === undefined) return [];
+  const witnesses = made.inputs.map(({ sighash, key, witness }) => {
+    if (key.kind !== 'wallet') return witness(signer.signSweepInput(state.terms.key_index, key, sighash));
+    const { signature, pubkey } = signCoin(key.script_pubkey, sighash);
+    return witness(signature, pubkey);
+  });
+  return [serialize(made.tx, witnesses)];
 }
 
 function ourCommitment(state: EstablishedState, { signer }: ChannelContext): Hex {

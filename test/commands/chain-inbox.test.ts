@@ -17,7 +17,8 @@ function inboxOn(chain: ReturnType<typeof createRegtestChain>, onEvent: (event: 
     chain, onEvent, log: (line) => log.push(line),
     channels: { all: () => [] } as unknown as Channels,
     signer: { perCommitmentPoint: () => { throw new Error('nobody asks'); } },
-    destinationScript: async () => '',
+    revokedSpec: async () => undefined,
+    claims: { plan: async () => undefined, giveBack: async () => undefined },
     feerates: createFeerates({ chain, ceiling_per_kw: 250_000, log: (line) => log.push(line) }),
   });
   return { inbox, log };

@@ -1,0 +1,67 @@
+/** BOLT 5: starts the claims that a channel plans at the tip, and gives the wallet back what claims no longer need. */
+import type { BlockHeight } from '../../bolt/primitives.ts';
+import type { ChannelState } from '../../domain/channel/state.ts';
+import type { Feerates } from '../../domain/feerates.ts';
+import { claimStatus } from '../../domain/onchain/claims.ts';
+import { isBuried } from '../../domain/onchain/output-lifecycle.ts';
+import { plannedClaims } from '../../domain/onchain/planning.ts';
+import type { Claim } from '../../domain/onchain/types.ts';
+import type { ChannelLoop } from '../channel-loop.ts';
+import type { Channels } from '../channels.ts';
+import type { Wallet } from '../wallet.ts';
+import { channelOfPurpose, claimPurpose, fundClaims } from './fund-claims.ts';
+
+export interface ClaimDeskOptions {
+  readonly channels: Pick<Channels, 'get'>;
+  readonly wallet: Pick<Wallet, 'contribute' | 'contributions' | 'release' | 'scriptFor'>;
+  readonly feerates: () => Feerates;
+  readonly log: (line: string) => void;
+}
+
+export interface ClaimDesk {
+  /** Starts or raises what is due of a channel with `height` as the tip. Rejects when the store fails. */
+  plan(loop: ChannelLoop, height: BlockHeight): Promise<void>;
+  /** Gives back the coins of claims that can no longer come to anything. */
+  giveBack(height: BlockHeight): Promise<void>;
+}
+
+export function createClaimDesk({ channels, wallet, feerates, log }: ClaimDeskOptions): ClaimDesk {
+  return {
+    async plan(loop, height) {
+      const planned = plannedClaims(loop.state, { height, feerates: feerates() });
+      if (planned.length === 0) return;
+      const claims = await fundClaims(planned, { stream: loop.stream, wallet, log });
+      // What the chain or the peer did meanwhile is judged again: a claim that no longer fits is left out.
+      if (claims.length > 0) await loop.run({ type: 'ReceiveBlock', height, claims });
+    },
+
+    async giveBack(height) {
+      const waiting = new Set((await wallet.contributions()).map(({ purpose }) => purpose));
+      for (const purpose of waiting) {
+        const stream = channelOfPurpose(purpose);
+        if (stream === undefined || isNeeded(channels.get(stream)?.state, purpose, stream, height)) continue;
+        await wallet.release(purpose, 'the claim that it was for can no longer confirm');
+      }
+    },
+  };
+}
+
+const needsCoins = (state: ChannelState | undefined): state is Extract<ChannelState, { phase: 'resolving' }> => state?.phase === 'resolving';
+
+function isNeeded(state: ChannelState | undefined, purpose: string, stream: string, height: BlockHeight): boolean {
+  if (!needsCoins(state)) return false;
+  return (state.onchain?.claims ?? []).some((claim) => claimPurpose(stream, claim) === purpose && mayStillConfirm(state, claim, height));
+}
+
+/** A claim that somebody outran keeps its coins until no reorganisation will bring it back. */
+function mayStillConfirm(state: Extract<ChannelState, { phase: 'resolving' }>, claim: Claim, height: BlockHeight): boolean {
+  const status = claimStatus(state, claim);
+  if (status === 'live' || status === 'replaced' || status === 'waiting') return true;
+  return state.spend === undefined || !isBuried(newestSpend(state, claim) ?? state.spend.block_height, height);
+}
+
+/** Of the inputs that blocks have spent, the last one's height. */
+function newestSpend({ onchain }: Extract<ChannelState, { phase: 'resolving' }>, { inputs }: Claim): BlockHeight | undefined {
+  const heights = inputs.flatMap(({ txid, output_index }) => onchain?.outputs.find((output) => output.txid === txid && output.output_index === output_index)?.spent?.block_height ?? []);
+  return heights.length === 0 ? undefined : Math.max(...heights);
+}
