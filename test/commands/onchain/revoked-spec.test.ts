@@ -37,7 +37,7 @@ describe('the log of a channel', () => {
   it('tells each of the last hundred commitments of the peer', async () => {
     const pair = opened();
     const held = recordCommitments(pair);
-    live(pair, 60);
+    live(pair, 90);
     const store = await openMemoryStore();
     const cause = { command_id: hex32('c0'.repeat(32)), correlation_id: hex32('c1'.repeat(32)) };
     await store.append('channel-x-0', 'none', pair.bob.events, cause);
