@@ -65,6 +65,8 @@ function meetHalfway(state: ClosingState, theirs: Sat, { ideal, fee_range }: Fee
   }
   const middle = (((ours ?? ideal) + theirs) / 2n) as Sat;
   const fee_satoshis = smaller(larger(middle, fee_range.min_fee_satoshis), fee_range.max_fee_satoshis);
+  // We stand at the end of our range already: to say the same again would be no answer.
+  if (fee_satoshis === ours) return refuse('closing_fee_beyond_our_range', { fee_satoshis: theirs, our_range: rangeText(fee_range) }, 'warning');
   return { fee_satoshis, fee_range };
 }
 

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
 import type { MessageOf } from '../../../src/bolt/messages.ts';
 import { msat, sat, type Hex, type Sat } from '../../../src/bolt/primitives.ts';
-import { ourClosing } from '../../../src/domain/channel/shutdown.ts';
+import { ourClosing } from '../../../src/domain/channel/closing-transactions.ts';
+import { mutualCloseTxids } from '../../../src/domain/channel/mutual-closes.ts';
 import { codeOf, opened, scriptOf, type Pair, type Peer } from '../../support/channel-pair.ts';
 
 type ClosingSigned = MessageOf<'closing_signed'>;
@@ -132,6 +133,63 @@ describe('shutdown', () => {
   });
 });
 
+describe('the script of a shutdown', () => {
+  const P2TR: Hex = `5120${'77'.repeat(32)}`;
+  const features = { anysegwit: false, simple_close: false };
+  const chosen = (peer: Peer, scriptpubkey: Hex, common = { ...features, anysegwit: true }) => peer.decide({ type: 'CloseChannel', scriptpubkey, chosen: true, common });
+
+  it.each([
+    ['P2WPKH', `0014${'11'.repeat(20)}`, true], ['P2WSH', `0020${'11'.repeat(32)}`, true], ['P2TR', P2TR, true], ['pay to anchor', '51024e73', true],
+    ['version 16 of 2 bytes', '6002abcd', true], ['version 1 of 40 bytes', `5128${'11'.repeat(40)}`, true],
+    ['P2PKH', `76a914${'11'.repeat(20)}88ac`, false], ['P2SH', `a914${'11'.repeat(20)}87`, false], ['OP_RETURN', `6a06${'11'.repeat(6)}`, false],
+    ['version 0 of 30 bytes', `001e${'11'.repeat(30)}`, false], ['version 1 of 41 bytes', `5129${'11'.repeat(41)}`, false],
+  ] as const)('%s may be our choice: %s is %s', (_form, script, may) => {
+    const { alice } = opened();
+    expect(codeOf(chosen(alice, script))).toBe(may ? undefined : 'invalid_shutdown_script');
+  });
+
+  it.each([['P2PKH', `76a914${'11'.repeat(20)}88ac`], ['P2SH', `a914${'11'.repeat(20)}87`], ['P2TR', P2TR]])('%s is taken from a peer', (_form, script) => {
+    const { alice, bob } = opened();
+    expect(codeOf(bob.decide(bob.gather(shutdownFrom(alice, script))!))).toBeUndefined();
+    expect(bob.has('ShutdownReceived')).toMatchObject([{ scriptpubkey: script }]);
+  });
+
+  it('of a later witness version needs option_shutdown_anysegwit, on both ways', () => {
+    const { alice, bob } = opened();
+    expect(chosen(alice, P2TR, features)).toMatchObject({ refused: { code: 'invalid_shutdown_script', answer: 'to_caller', detail: { scriptpubkey: P2TR } } });
+    bob.features = new Set();
+    expect(bob.decide(bob.gather(shutdownFrom(alice, P2TR))!)).toMatchObject({ refused: { code: 'invalid_shutdown_script', answer: 'disconnect' } });
+  });
+
+  it('with an OP_RETURN needs option_simple_close', () => {
+    const burn: Hex = `6a08${'66'.repeat(8)}`;
+    const { alice, bob } = opened({ simple_close: true });
+    expect(codeOf(bob.decide(bob.gather(shutdownFrom(alice, burn))!))).toBeUndefined();
+    const legacy = opened();
+    expect(codeOf(legacy.bob.decide(legacy.bob.gather(shutdownFrom(legacy.alice, burn))!))).toBe('invalid_shutdown_script');
+  });
+
+  it('once sent is not taken back', () => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle();
+    pair.alice.close();
+    expect(chosen(pair.alice, scriptOf('elsewhere'))).toMatchObject({ refused: { code: 'shutdown_script_differs', detail: { expected: scriptOf('alice'), got: scriptOf('elsewhere') } } });
+    expect(chosen(pair.alice, scriptOf('alice'))).toEqual({ accepted: [] });
+  });
+
+  it('may be another after a reconnection where both know option_simple_close', () => {
+    const pair = opened({ simple_close: true });
+    pair.alice.offer();
+    pair.settle();
+    pair.bob.close();
+    pair.settle();
+    expect(codeOf(pair.alice.decide(pair.alice.gather(shutdownFrom(pair.bob, scriptOf('bob 2')))!))).toBeUndefined();
+    expect(pair.alice.state).toMatchObject({ phase: 'shutdown', scripts: { remote: scriptOf('bob 2') } });
+    expect(pair.alice.replayed()).toEqual(pair.alice.state);
+  });
+});
+
 describe('an upfront shutdown script', () => {
   const upfront = { alice: scriptOf('cold storage') };
 
@@ -139,6 +197,32 @@ describe('an upfront shutdown script', () => {
     const { alice } = opened({ upfront });
     alice.close(scriptOf('somewhere else'));
     expect(alice.has('ShutdownSent')).toMatchObject([{ scriptpubkey: scriptOf('cold storage') }]);
+  });
+
+  it('is not bent by the choice of a user: that is refused, with both', () => {
+    const { alice } = opened({ upfront });
+    expect(alice.decide({ type: 'CloseChannel', scriptpubkey: scriptOf('somewhere else'), chosen: true })).toMatchObject({
+      refused: { code: 'upfront_shutdown_script_differs', answer: 'to_caller', detail: { expected: scriptOf('cold storage'), got: scriptOf('somewhere else') } },
+    });
+  });
+
+  it('of the accepter binds it as well', () => {
+    const { alice, bob } = opened({ upfront: { bob: scriptOf('vault') } });
+    bob.close(scriptOf('somewhere else'));
+    expect(bob.has('ShutdownSent')).toMatchObject([{ scriptpubkey: scriptOf('vault') }]);
+    expect(codeOf(alice.decide(alice.gather(shutdownFrom(bob, scriptOf('mallory')))!))).toBe('upfront_shutdown_script_differs');
+  });
+
+  it('that differs ends the connection and loses nothing: the right one closes after it', () => {
+    const pair = opened({ upfront });
+    const { state } = pair.bob;
+    expect(codeOf(pair.bob.decide(pair.bob.gather(shutdownFrom(pair.alice, scriptOf('mallory')))!))).toBe('upfront_shutdown_script_differs');
+    expect(pair.bob.state).toBe(state);
+    pair.disconnect().reconnect();
+    pair.alice.wantsToClose = true;
+    pair.settle();
+    expect(agreedOf(pair.bob)!.closing_txid).toBe(agreedOf(pair.alice)!.closing_txid);
+    expect(parseTx(pair.bob.broadcasts.at(-1)!.raw).outputs).toContainEqual(expect.objectContaining({ script_pubkey: scriptOf('cold storage') }));
   });
 
   it('is the only one that the peer takes', () => {
@@ -252,6 +336,77 @@ describe('closing_signed', () => {
     expect(offered(pair.alice)).toBeGreaterThan(first!.fee_satoshis);
     expect(offered(pair.alice)).toBeLessThan(above);
     expect(answered(pair.alice, closingSigned(pair.bob, above))).toMatchObject({ refused: { code: 'closing_fee_not_between', detail: { fee_satoshis: above, before: above } } });
+  });
+
+  it('without ranges both come to one fee, each offer between the two before it', () => {
+    const pair = quiet();
+    pair.alice.followUp();
+    const ours = offered(pair.alice)!;
+    let theirs = 2_500n;
+    const said: bigint[] = [ours];
+    while (agreedOf(pair.alice) === undefined) {
+      said.push(theirs);
+      expect(codeOf(answered(pair.alice, closingSigned(pair.bob, theirs)))).toBeUndefined();
+      const next = offered(pair.alice)!;
+      said.push(next);
+      theirs = (next + theirs) / 2n;
+      expect(said.length).toBeLessThan(40);
+    }
+    for (let n = 2; n < said.length - 1; n++) {
+      const [a, b] = [said[n - 2]!, said[n - 1]!].sort((x, y) => (x < y ? -1 : 1)) as [bigint, bigint];
+      expect(said[n]! >= a && said[n]! <= b, `${said[n]} lies between ${a} and ${b}`).toBe(true);
+    }
+  });
+
+  it('without ranges an offer at or beyond one of the two before it is refused, on the sat', () => {
+    const pair = quiet();
+    pair.alice.followUp();
+    answered(pair.alice, closingSigned(pair.bob, 9_000n));
+    const ours = offered(pair.alice)!;
+    const { max_fee_satoshis } = pair.alice.has('ClosingSignedSent')[0]!.fee_range!;
+    expect(ours).toBe(max_fee_satoshis);
+    for (const fee of [9_000n, 9_001n]) expect(codeOf(answered(pair.alice, closingSigned(pair.bob, fee)))).toBe('closing_fee_not_between');
+    // Between, but more than we bear: we have no other offer left, and say so instead of nothing.
+    expect(answered(pair.alice, closingSigned(pair.bob, 8_999n))).toMatchObject({ refused: { code: 'closing_fee_beyond_our_range', answer: 'warning', detail: { fee_satoshis: 8_999n } } });
+    expect(codeOf(answered(pair.alice, closingSigned(pair.bob, max_fee_satoshis)))).toBeUndefined();
+    expect(agreedOf(pair.alice)).toMatchObject({ fee_satoshis: max_fee_satoshis });
+  });
+
+  it('the ends of a range belong to it', () => {
+    const pair = quiet();
+    pair.alice.followUp();
+    const { min_fee_satoshis, max_fee_satoshis } = pair.alice.has('ClosingSignedSent')[0]!.fee_range!;
+    for (const fee of [min_fee_satoshis, max_fee_satoshis]) {
+      const twin = pair.fork();
+      answered(twin.alice, closingSigned(twin.bob, fee, range(fee, fee)));
+      expect(agreedOf(twin.alice)).toMatchObject({ fee_satoshis: fee });
+    }
+    for (const fee of [min_fee_satoshis - 1n, max_fee_satoshis + 1n]) {
+      const twin = pair.fork();
+      expect(codeOf(answered(twin.alice, closingSigned(twin.bob, fee, range(fee, fee))))).toBe('closing_fee_ranges_do_not_overlap');
+    }
+  });
+
+  it.each([0n, 1n, 999n])('the opener alone pays, and parts of a sat go to the miner (%i msat beyond a whole sat)', (odd) => {
+    const pair = opened({ push_msat: msat(400_000_000n + odd) });
+    pair.bob.wantsToClose = true;
+    pair.settle();
+    const { fee_satoshis } = agreedOf(pair.alice)!;
+    const { outputs } = parseTx(pair.alice.broadcasts.at(-1)!.raw);
+    expect(outputs.map(({ value }) => value)).toEqual([400_000n, 600_000n - (odd > 0n ? 1n : 0n) - fee_satoshis]);
+  });
+
+  it('an older close that both signed is known when it confirms after a newer one', () => {
+    const pair = quiet();
+    pair.settle();
+    const older = pair.alice.broadcasts.at(-1)!.raw;
+    pair.alice.closingFeerate = 2_000;
+    pair.disconnect().reconnect().settle();
+    const { txid } = parseTx(older);
+    expect(agreedOf(pair.alice)!.closing_txid).not.toBe(txid);
+    expect(mutualCloseTxids(pair.alice.established)).toContain(txid);
+    pair.alice.block(800_001, { funding_spend: { txid, transaction: older, block_height: 800_001 } });
+    expect(pair.alice.state).toMatchObject({ phase: 'resolving', spend: { kind: 'mutual' } });
   });
 
   it('a fee above what the opener has is no transaction', () => {
