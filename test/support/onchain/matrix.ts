@@ -8,7 +8,7 @@ import { fundKeys } from './coins.ts';
 import { type BookedState, followers, type Follower, gains, other, outputsOf, type Side, unspentOf } from './books.ts';
 import { type Channel, committed, confirmAll, type Fate, FUNDING, type InFlight, offer, pay, propose, PUSHED } from './channel.ts';
 import { type Resident, startResident } from './resident.ts';
-import { oldCommitment, secondStages } from './thief.ts';
+import { oldCommitment, preimagesOf, secondStages } from './thief.ts';
 import type { World } from './world.ts';
 
 export const FORMATS = ['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const;
@@ -177,7 +177,7 @@ class Run {
   }
 
   async #cheat(): Promise<void> {
-    this.#published = await this.#world.send(oldCommitment(this.theirs.name, this.#theirLog, this.#old!).transaction);
+    this.#published = await this.#world.send(oldCommitment(this.theirs.signer, this.#theirLog, this.#old!).transaction);
   }
 
   /** While our node hears nothing: the old commitment, a block, then its second stage. */
@@ -187,14 +187,9 @@ class Run {
   }
 
   async cheatAgain(): Promise<void> {
-    const old = oldCommitment(this.theirs.name, this.#theirLog, this.#old!);
-    const preimages = new Map<Hex32, Hex32>();
-    for (const { event } of this.#theirLog) {
-      if (event.type !== 'UpdateFulfillHtlcSent') continue;
-      const htlc = old.state.commitments.htlcs.find(({ direction, id }) => direction === 'received' && id === event.id);
-      if (htlc !== undefined) preimages.set(htlc.payment_hash, event.payment_preimage);
-    }
-    for (const transaction of secondStages(this.theirs.name, old, { preimages, height: this.#world.height, coins: this.#coins, together: TOGETHER })) await this.#world.send(transaction);
+    const old = oldCommitment(this.theirs.signer, this.#theirLog, this.#old!);
+    const preimages = preimagesOf(this.#theirLog, old);
+    for (const transaction of secondStages(this.theirs.signer, old, { preimages, height: this.#world.height, coins: this.#coins, together: TOGETHER })) await this.#world.send(transaction);
   }
 
   wake(): void {

@@ -1,4 +1,5 @@
 /** A whole node of a world, in this process and on a memory log: its invoices can be held open, and it can be ended and started again. */
+import type { LocalSigner } from '../../../src/adapters/signer/local-signer.ts';
 import type { LogStore } from '../../../src/adapters/store/log-store.ts';
 import { createMemoryDisk, type MemoryDisk } from '../../../src/adapters/store/memory-storage.ts';
 import { openMemoryStore } from '../../../src/adapters/store/memory.ts';
@@ -25,6 +26,8 @@ export interface Resident {
   readonly view: View;
   readonly store: LogStore;
   readonly log: readonly string[];
+  /** A signer of its seed that remembers nothing: for thieves. */
+  readonly signer: LocalSigner;
   /** The invoice is settled when its HTLC has come; all others wait, as if their payer's other parts were on the way. */
   release(payment_hash: Hex32): void;
   /** HTLCs that came for invoices held open. */
@@ -54,6 +57,9 @@ export async function startResident(world: World, name: string, { policy }: Resi
 
   const resident: Resident = {
     name, view, log,
+    get signer() {
+      return signerOf(name);
+    },
     get node() {
       if (life === undefined) throw new Error(`${name} is off`);
       return life.node;

@@ -12,10 +12,10 @@ import { commitmentParams, commitmentSpec } from '../../../src/domain/channel/co
 import { evolveChannel } from '../../../src/domain/channel/evolve.ts';
 import { type ChannelState, type EstablishedState, initialChannel, isEstablished } from '../../../src/domain/channel/state.ts';
 import type { ChannelEvent } from '../../../src/events/channel/index.ts';
+import type { LocalSigner } from '../../../src/adapters/signer/local-signer.ts';
 import type { EventEnvelope } from '../../../src/events/envelope.ts';
 import type { KeyCoin } from '../coins.ts';
 import { p2wpkhScriptCode } from '../../../src/bolt/03-transactions/scripts.ts';
-import { signerOf } from '../simulation/identities.ts';
 
 /** A commitment that its owner may no longer publish, and does. */
 export interface OldCommitment {
@@ -36,13 +36,23 @@ export function stateAt(log: readonly EventEnvelope[], number: bigint): Establis
   throw new Error(`there was no commitment ${number}`);
 }
 
-/** The commitment of that number, as the node of this name once held it. */
-export function oldCommitment(name: string, log: readonly EventEnvelope[], number: bigint): OldCommitment {
+/** A signer of the node's seed that remembers nothing. */
+export type Forgetful = Pick<LocalSigner, 'signLocalCommitment' | 'signSweepInput'>;
+
+/** The commitment of that number, as the node of this log and this seed once held it. */
+export function oldCommitment(signer: Forgetful, log: readonly EventEnvelope[], number: bigint): OldCommitment {
   const state = stateAt(log, number);
   const params = commitmentParams(state, 'local');
   const commitment = buildCommitment(params, commitmentSpec(state, 'local'));
-  const signature = signerOf(name).signLocalCommitment(state.terms.key_index, commitment);
+  const signature = signer.signLocalCommitment(state.terms.key_index, commitment);
   return { number, state, commitment, transaction: signedCommitment(commitment, params, signature, state.commitments.local.signature!) };
+}
+
+/** By payment_hash: the preimages that the thief has ever sent. */
+export function preimagesOf(log: readonly EventEnvelope[], { state }: OldCommitment): ReadonlyMap<Hex32, Hex32> {
+  const sent = new Map(log.flatMap(({ event }) => (event.type === 'UpdateFulfillHtlcSent' ? [[event.id, event.payment_preimage] as const] : [])));
+  const received = state.commitments.htlcs.filter(({ direction, id }) => direction === 'received' && sent.has(id));
+  return new Map(received.map(({ id, payment_hash }) => [payment_hash, sent.get(id)!]));
 }
 
 export interface SecondStageOptions {
@@ -57,8 +67,8 @@ export interface SecondStageOptions {
 }
 
 /** The HTLC transactions of an old commitment that the thief can publish now, signed. */
-export function secondStages(name: string, { state, commitment }: OldCommitment, { preimages, height, coins, together = 1 }: SecondStageOptions): readonly Hex[] {
-  const { signer, key_index, point } = { signer: signerOf(name), key_index: state.terms.key_index, point: state.commitments.local.point };
+export function secondStages(signer: Forgetful, { state, commitment }: OldCommitment, { preimages, height, coins, together = 1 }: SecondStageOptions): readonly Hex[] {
+  const { key_index, point } = { key_index: state.terms.key_index, point: state.commitments.local.point };
   const signatures = state.commitments.local.htlc_signatures;
   const claims = commitment.htlcs
     .map((htlc, i): Claim => ({ htlc, peers: signatures[i]!, preimage: htlc.kind === 'success' ? preimages.get(htlc.htlc.payment_hash) : undefined }))
@@ -112,13 +122,13 @@ function chunksOf<T>(items: readonly T[], size: number): readonly (readonly T[])
 }
 
 /** What the thief takes home of its old commitment once to_self_delay is over, if nobody stops it. */
-export function thiefSweep(name: string, { state, commitment, number }: OldCommitment, destination_script: Hex, fee = 1_000n): Hex | undefined {
+export function thiefSweep(signer: Forgetful, { state, commitment, number }: OldCommitment, destination_script: Hex, fee = 1_000n): Hex | undefined {
   const index = commitment.outputs.findIndex(({ kind }) => kind === 'to_local');
   const output = commitment.outputs[index];
   if (output === undefined) return undefined;
   const input: SweepInput = { txid: txidOf(commitment.tx), index, value: output.value, sequence: state.terms.remote.to_self_delay, witness_script: output.witness_script!, spend: { branch: 'delayed' } };
   const tx: UnsignedTx = { version: 2, locktime: 0, inputs: [{ txid: input.txid, index, sequence: input.sequence }], outputs: [{ value: sat(output.value - fee), script_pubkey: destination_script }] };
-  const signature = signerOf(name).signSweepInput(state.terms.key_index, { kind: 'to_local', commitment_number: number }, witnessSighash(tx, 0, output.witness_script!, output.value));
+  const signature = signer.signSweepInput(state.terms.key_index, { kind: 'to_local', commitment_number: number }, witnessSighash(tx, 0, output.witness_script!, output.value));
   return serialize(tx, [sweepWitness(input, derSignature(signature))]);
 }
 
