@@ -3,11 +3,12 @@ import { isEstablished } from '../domain/channel/state.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { GossipEvent } from '../events/gossip.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
-import { decodeEvent, type Event } from '../events/registry.ts';
+import { decodeEvent } from '../events/registry.ts';
 import type { BundleHeader } from '../events/bundle.ts';
 import { StoreError, type StreamId } from '../events/store.ts';
 import type { StoredEntry } from '../events/verify.ts';
 import { auditChannel, type ChannelAudit } from './audit/channel.ts';
+import { watchCloses, type CloseReport } from './audit/closes.ts';
 import { watchIntegrity, type ReadEntry } from './audit/integrity.ts';
 import { CheckFailed, emptyTally, mustEqual, type AuditFailure, type AuditReport, type Tally } from './audit/report.ts';
 import { auditGossip } from './audit/gossip.ts';
@@ -16,6 +17,7 @@ import { auditWallet } from './audit/wallet.ts';
 import { msatDifference } from './channels.ts';
 import { isChannelStream } from './streams.ts';
 
+export type { CloseReport } from './audit/closes.ts';
 export type { AuditFailure, AuditReport } from './audit/report.ts';
 
 /** A log in position order: its entries as they are stored, and signed checkpoints wherever they stand. A bundle has a header too. */
@@ -76,6 +78,7 @@ function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOpt
   const stories = auditStories(tally, cryptography);
   const wallet = auditWallet(tally, cryptography);
   const gossip = auditGossip(tally);
+  const closes = watchCloses();
   const streams = new Set<StreamId>();
   const channels = new Map<StreamId, ChannelAudit>();
   const broken = new Map<StreamId, AuditFailure>();
@@ -91,13 +94,17 @@ function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOpt
       judge(envelope, () => header && checkHeader(header, event));
     }
     // What follows a stream's first failure means nothing there, but other streams still refer to it.
-    if (!broken.has(stream)) judge(envelope, () => replayStream(stream, event));
+    if (!broken.has(stream)) judge(envelope, () => replayStream(stream, envelope));
     judge(envelope, () => stories.take(envelope));
     judge(envelope, () => wallet.take(event));
   }
 
-  function replayStream(stream: StreamId, event: Event): void {
-    if (isChannelStream(stream)) channelOf(stream).take(event as ChannelEvent);
+  function replayStream(stream: StreamId, envelope: EventEnvelope): void {
+    const { event } = envelope;
+    if (isChannelStream(stream)) {
+      channelOf(stream).take(event as ChannelEvent);
+      closes.take(envelope);
+    }
     if (cryptography && stream === 'gossip') gossip.take(event as GossipEvent);
   }
 
@@ -115,6 +122,22 @@ function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOpt
     return found;
   }
 
+  /** How channels ended, as far as their streams can be believed. An end that pays something else than the last state is a failure. */
+  function closesOf(): readonly CloseReport[] {
+    const reports: CloseReport[] = [];
+    for (const [stream, { state, known }] of channels) {
+      try {
+        const report = closes.report(stream, state(), known);
+        if (report === undefined) continue;
+        reports.push(report);
+        if (report.outputs_equal_state === 'no') judge({ stream, ...report.cause }, () => mustEqual('close_differs', `outputs of the ${report.kind} ${report.txid} are those of the state`, 'yes', report.outputs_equal_state));
+      } catch (error) {
+        if (!broken.has(stream)) broken.set(stream, { stream, code: codeOf(error), reason: (error as Error).message });
+      }
+    }
+    return reports;
+  }
+
   return {
     tally,
     take(line) {
@@ -129,6 +152,7 @@ function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOpt
     unreadable: ({ code, message }) => void source.push({ code, reason: message }),
     finish() {
       const proven = integrity.finish();
+      const ends = closesOf();
       const failures = [...source, ...proven.failures, ...broken.values()];
       return {
         ok: failures.length === 0,
@@ -140,6 +164,7 @@ function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOpt
         checkpoints_verified: proven.checkpoints,
         last_checkpoint: proven.last,
         cryptography,
+        closes: ends,
         failures,
       };
     },

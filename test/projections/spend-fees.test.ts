@@ -19,7 +19,7 @@ function spendOf(state: EstablishedState, kind: Kind): FundingSpend {
 }
 
 const explained = (state: EstablishedState, kind: Kind) => spendFee(state, spendOf(state, kind));
-const partsOf = (state: EstablishedState, kind: Kind) => explained(state, kind).parts.map(({ what, by, sat }) => `${what} ${by} ${sat}`);
+const partsOf = (state: EstablishedState, kind: Kind) => explained(state, kind).parts.map(({ what, by, sat }) => `${what} ${by} ${sat}`).toSorted();
 
 /** HTLCs both ways, settled on both sides: one with an output and one too small for it, of each. */
 function busy(options: PairOptions): Pair {
@@ -43,8 +43,8 @@ describe.each(['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const)('a comm
 
   it('with HTLCs: more fee, HTLCs without an output at their offerer\'s cost, and parts of a sat of both', () => {
     const { alice, bob } = busy({ format });
-    expect(partsOf(alice.established, 'local')).toEqual([`fee local ${base + 2 * 172}`, 'trimmed_htlc local 353', 'trimmed_htlc remote 200', 'rounding both 3']);
-    expect(partsOf(bob.established, 'remote')).toEqual([`fee remote ${base + 2 * 172}`, 'trimmed_htlc remote 353', 'trimmed_htlc local 200', 'rounding both 3']);
+    expect(partsOf(alice.established, 'local')).toEqual([`fee local ${base + 2 * 172}`, 'rounding both 3', 'trimmed_htlc local 353', 'trimmed_htlc remote 200']);
+    expect(partsOf(bob.established, 'remote')).toEqual([`fee remote ${base + 2 * 172}`, 'rounding both 3', 'trimmed_htlc local 200', 'trimmed_htlc remote 353']);
   });
 
   it('a balance below dust is a cost of its owner\'s, and its anchor, which is not made, one of the opener\'s', () => {
@@ -54,8 +54,8 @@ describe.each(['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const)('a comm
     pair.settle();
     pair.bob.fulfill(0n);
     pair.settle();
-    expect(partsOf(pair.alice.established, 'local')).toEqual([`fee local ${base}`, ...missing('local'), 'dust_output remote 300']);
-    expect(partsOf(pair.bob.established, 'local')).toEqual([`fee remote ${base}`, ...missing('remote'), 'dust_output local 300']);
+    expect(partsOf(pair.alice.established, 'local')).toEqual(['dust_output remote 300', `fee local ${base}`, ...missing('local')]);
+    expect(partsOf(pair.bob.established, 'local')).toEqual(['dust_output local 300', `fee remote ${base}`, ...missing('remote')]);
   });
 
   it.each(['local', 'remote', 'remote_pending'] as const)('%s: the parts sum to inputs less outputs, and both sides tell the same', (kind) => {

@@ -9,12 +9,15 @@ import { msatDifference } from '../channels.ts';
 import { checkAgreement, checkClosingSignature, checkClosingSigReceived, checkClosingSigSent, checkFundingSpend, checkSweep, checkSweepConfirmed, type KnownCommitments } from './closing.ts';
 import { checkLocalCommitment, checkPreimage, checkRevocation, deriveCommitment } from './commitments.ts';
 import { checkChannelId, checkConfirmation, checkFundingTransaction } from './funding.ts';
+import { checkClaim, checkOutputsFound, checkOutputSpent } from './onchain.ts';
 import { CheckFailed, mustEqual, type Tally } from './report.ts';
 
 export interface ChannelAudit {
   /** Takes the stream's next event. Throws CheckFailed (or what the rules throw) and is then of no more use. */
   take(event: ChannelEvent): void;
   state(): ChannelState;
+  /** The txid of a commitment that was derived on the way. */
+  readonly known: KnownCommitments;
 }
 
 /** Commitments whose txids are kept, of each side: enough to recognise any that can still confirm, and many that are revoked. */
@@ -41,6 +44,7 @@ export function auditChannel(tally: Tally, cryptography: boolean): ChannelAudit 
       if (cryptography) checkAfter(state, event, remember, tally);
     },
     state: () => state,
+    known,
   };
 }
 
@@ -97,6 +101,16 @@ function checkBefore(state: ChannelState, event: ChannelEvent, known: KnownCommi
       return state.phase === 'closing' ? checkClosingSigReceived(state, event, tally) : outOfPlace(state, event);
     case 'FundingSpent':
       return checkFundingSpend(established(state, event), event, known, tally);
+    case 'CommitmentOutputsFound':
+      return checkOutputsFound(state, event);
+    case 'ClaimStarted':
+      return checkClaim(state, event, tally);
+    case 'OutputSpent':
+      return checkOutputSpent(state, event, tally);
+    case 'PreimageFound':
+      return checkPreimage(findHtlc(state, 'offered', event.htlc_id, event).payment_hash, event.payment_preimage, tally);
+    case 'IncomingPreimageLearned':
+      return checkPreimage(findHtlc(state, 'received', event.htlc_id, event).payment_hash, event.payment_preimage, tally);
     case 'SweepStarted':
       return checkSweep(established(state, event), event, tally);
     case 'SweepConfirmed':

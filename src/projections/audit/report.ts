@@ -1,6 +1,7 @@
 /** What an audit found: what was verified, how much of it, and where it first fails. */
 import type { Hex32, NodeId } from '../../bolt/primitives.ts';
 import type { Position, StreamId } from '../../events/store.ts';
+import type { CloseReport } from './closes.ts';
 
 export interface AuditFailure {
   /** Absent where the damage cannot be given to one stream. */
@@ -41,6 +42,8 @@ export interface AuditReport extends Readonly<Tally> {
   readonly last_checkpoint?: { readonly size: number; readonly root: Hex32 };
   /** False when only the replay was asked for. */
   readonly cryptography: boolean;
+  /** Every channel whose end has begun: who, why, how, at which fees. */
+  readonly closes: readonly CloseReport[];
   /** At most one per stream, in log order; the log's own integrity first. */
   readonly failures: readonly AuditFailure[];
 }

@@ -37,6 +37,8 @@ export function auditWallet(tally: Tally, cryptography: boolean): WalletAudit {
           return void learn(event.funding_transaction);
         case 'CoinReceived':
           return agree(`${event.txid}:${event.output_index}`, event, received, paid);
+        case 'CoinsContributed':
+          return mustEqual('wallet_txid', 'txid of the transaction that coins were given to', learn(event.transaction).txid, event.txid);
         case 'TransactionCreated':
           return checkTransaction(event, learn(event.transaction), (outpoint) => received.get(outpoint) ?? paid.get(outpoint), tally, cryptography);
         default:
