@@ -2,7 +2,7 @@
 import type { CommitmentFormat } from '../../src/bolt/03-transactions/commitment-tx.ts';
 import { fundingScript, p2wsh } from '../../src/bolt/03-transactions/scripts.ts';
 import { serialize, txidOf, type UnsignedTx } from '../../src/bolt/03-transactions/tx.ts';
-import { CHANNEL_TYPES } from '../../src/bolt/09-features/features.ts';
+import { encodeChannelType } from '../../src/bolt/09-features/channel-types.ts';
 import { msat, sat, toHex32, type Hex, type Hex32, type Msat, type Sat } from '../../src/bolt/primitives.ts';
 import type { ChannelCommand, ChannelPolicy } from '../../src/domain/channel/commands.ts';
 import type { Decision } from '../../src/domain/decider.ts';
@@ -20,6 +20,9 @@ export interface PairOptions {
   readonly push_msat?: Msat;
   readonly feerate_per_kw?: number;
   readonly announce?: boolean;
+  /** Variations of the channel type. */
+  readonly scid_alias?: boolean;
+  readonly zero_conf?: boolean;
   readonly policies?: { readonly alice?: Partial<ChannelPolicy>; readonly bob?: Partial<ChannelPolicy> };
   /** Both know option_simple_close. */
   readonly simple_close?: boolean;
@@ -93,10 +96,10 @@ export function strangers({ policies = {}, simple_close = false }: PairOptions =
 
 /** alice's wish that begins a channel. */
 export function openCommand({ alice, bob }: Pair, options: PairOptions = {}): Extract<ChannelCommand, { type: 'OpenChannel' }> {
-  const { format = 'anchors_zero_fee_htlc_tx', funding_satoshis = sat(1_000_000), push_msat = msat(400_000_000n), feerate_per_kw = 1_000, announce = false, upfront } = options;
+  const { format = 'anchors_zero_fee_htlc_tx', scid_alias = false, zero_conf = false, funding_satoshis = sat(1_000_000), push_msat = msat(400_000_000n), feerate_per_kw = 1_000, announce = false, upfront } = options;
   return {
     type: 'OpenChannel', peer_id: bob.signer.nodeId, local: alice.localKeys, chain_hash: REGTEST_CHAIN_HASH, temporary_channel_id: toHex32(seedOf('temporary')),
-    funding_satoshis, push_msat, feerate_per_kw, announce, channel_type: CHANNEL_TYPES[format], policy: alice.policy, upfront_shutdown_script: upfront?.alice,
+    funding_satoshis, push_msat, feerate_per_kw, announce, channel_type: encodeChannelType({ format, scid_alias, zero_conf }), policy: alice.policy, upfront_shutdown_script: upfront?.alice,
   };
 }
 
@@ -143,7 +146,7 @@ export function createFunding(pair: Pair): Decision<ChannelEvent> {
 export function confirm(pair: Pair, peer: Peer): Decision<ChannelEvent> {
   const { txid, raw } = fundingTransaction(pair);
   return peer.decide({
-    type: 'ConfirmFunding', funding_txid: txid, funding_transaction: raw, block_height: FUNDING_BLOCK, transaction_index: 4, next_per_commitment_point: peer.point(1n),
+    type: 'ConfirmFunding', funding_txid: txid, funding_transaction: raw, block_height: FUNDING_BLOCK, transaction_index: 4, next_per_commitment_point: peer.point(1n), short_channel_id_alias: peer.freshAlias(),
   });
 }
 

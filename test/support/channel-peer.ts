@@ -5,7 +5,7 @@ import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import type { FeatureName } from '../../src/bolt/09-features/features.ts';
 import { decodeMessage, encodeMessage, type Message, type MessageOf } from '../../src/bolt/messages.ts';
 import { NETWORKS } from '../../src/bolt/networks.ts';
-import { fromHex, msat, sat, toHex32, ZERO_32, type Hex, type Hex32, type Msat, type NodeId } from '../../src/bolt/primitives.ts';
+import { fromHex, msat, sat, toHex32, ZERO_32, shortChannelId, type Hex, type Hex32, type Msat, type NodeId, type ShortChannelId } from '../../src/bolt/primitives.ts';
 import type { ChannelContext } from '../../src/commands/channel-context.ts';
 import { closeFeatures, closingFollowUp } from '../../src/commands/close-channel.ts';
 import { gatherMessage } from '../../src/commands/gather.ts';
@@ -83,6 +83,10 @@ export class Peer {
   readonly refusals: Refusal[] = [];
   /** Raw transactions owed to the chain so far. */
   readonly broadcasts: { readonly what: string; readonly raw: Hex }[] = [];
+  /** This peer uses the other's channels before their funding is in a block. */
+  trusts = false;
+  /** channel_ids of other channels between the two. */
+  readonly channelIdsInUse = new Set<Hex32>();
   connected = true;
   reestablished = true;
   peerId!: NodeId;
@@ -129,9 +133,15 @@ export class Peer {
   /** What this peer holds for right today; nothing is absurd to one that does not know. */
   feerates: Feerates | undefined;
 
+  /** Alike for all channels of a name: there is only one. */
+  freshAlias(): ShortChannelId {
+    return shortChannelId(16_000_000, this.name === 'alice' ? 1 : 2, 7);
+  }
+
   get context(): ChannelContext {
     return {
       signer: this.signer, policy: this.policy, feerate: () => this.closingFeerate, feerates: () => this.feerates, height: () => HEIGHT,
+      names: { freshAlias: () => this.freshAlias(), claim: (_peer: NodeId, channel_id: Hex32) => !this.channelIdsInUse.has(channel_id) },
       chain: { chain_hash: REGTEST_CHAIN_HASH }, store: { recall: () => ONION },
     } as unknown as ChannelContext;
   }
@@ -183,7 +193,7 @@ export class Peer {
   gather(message: Message): ChannelCommand | undefined {
     switch (message.type) {
       case 'open_channel':
-        return { type: 'ReceiveOpenChannel', peer_id: this.peerId, message, local: this.localKeys, chain_hash: REGTEST_CHAIN_HASH, policy: this.policy };
+        return { type: 'ReceiveOpenChannel', peer_id: this.peerId, message, local: this.localKeys, chain_hash: REGTEST_CHAIN_HASH, policy: this.policy, trusted: this.trusts };
       case 'update_add_htlc':
         return this.gatherAdd(message);
       case 'channel_reestablish':
