@@ -67,7 +67,7 @@ export const hashOf = (preimage: Hex32): Hex32 => sha256(preimage);
 
 /** Not an onion, but of its size; what stands in it does not concern the channel. */
 const ONION: Hex = '5a'.repeat(1366);
-const ONION_HASH = sha256(ONION);
+export const ONION_HASH = sha256(ONION);
 const FAILURE_REASON: Hex = 'fa'.repeat(292);
 
 /** One side of a channel: what the loop, the store and the connection make of the rules, in their simplest form. */
@@ -85,6 +85,8 @@ export class Peer {
   readonly broadcasts: { readonly what: string; readonly raw: Hex }[] = [];
   /** This peer uses the other's channels before their funding is in a block. */
   trusts = false;
+  /** Signs for a coin of this peer's wallet. */
+  signCoin: ChannelContext['signCoin'] = () => { throw new Error(`${this.name} has no wallet`); };
   /** channel_ids of other channels between the two. */
   readonly channelIdsInUse = new Set<Hex32>();
   connected = true;
@@ -140,7 +142,7 @@ export class Peer {
 
   get context(): ChannelContext {
     return {
-      signer: this.signer, policy: this.policy, feerate: () => this.closingFeerate, feerates: () => this.feerates, height: () => HEIGHT,
+      signer: this.signer, signCoin: this.signCoin, policy: this.policy, feerate: () => this.closingFeerate, feerates: () => this.feerates, height: () => HEIGHT,
       names: { freshAlias: () => this.freshAlias(), claim: (_peer: NodeId, channel_id: Hex32) => !this.channelIdsInUse.has(channel_id) },
       chain: { chain_hash: REGTEST_CHAIN_HASH }, store: { recall: () => ONION },
     } as unknown as ChannelContext;
