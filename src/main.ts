@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { PeerConnection } from './adapters/peer/connection.ts';
 import { createDialer, type PeerAddress } from './adapters/peer/dialer.ts';
 import { listenPeers } from './adapters/peer/server.ts';
+import { openSafeKeeping, type OpenSafeKeeping, type SafeKeepingOptions } from './adapters/backup/safe-keeping.ts';
 import { createSigner } from './adapters/signer/local-signer.ts';
 import { loadOrCreateSeed } from './adapters/signer/seed.ts';
 import type { LogStore } from './adapters/store/log-store.ts';
@@ -16,6 +17,7 @@ import type { Message } from './bolt/messages.ts';
 import type { NetworkName } from './bolt/networks.ts';
 import type { BlockHeight, NodeId } from './bolt/primitives.ts';
 import type { Session } from './commands/channel-context.ts';
+import type { RecoveryWish } from './commands/safekeeping.ts';
 import type { ChannelLimits } from './commands/opening-limits.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import type { Chain } from './domain/ports.ts';
@@ -43,6 +45,8 @@ interface CommonOptions {
   readonly onMessage?: (way: 'sent' | 'received', peer_id: NodeId, message: Message) => void;
   /** First block that can concern us. */
   readonly fromHeight?: BlockHeight;
+  /** What the user says of the log. */
+  readonly recovery?: RecoveryWish;
   readonly now?: () => Date;
 }
 
@@ -59,6 +63,8 @@ export interface RunOptions extends CommonOptions {
   readonly seed: Uint8Array;
   /** Opens the log. The node closes it. */
   readonly openStore: (identity: StoreIdentity) => Promise<LogStore>;
+  /** Where the signer's marks, static backups and peers' blobs are. Without it nothing tells an old log but the peers. */
+  readonly keep?: Pick<SafeKeepingOptions, 'folder' | 'addresses'>;
 }
 
 export interface RunningNode extends NodeControl {
@@ -79,31 +85,36 @@ export async function startNode({ dataDir, ...options }: NodeOptions): Promise<R
   const folder = join(dataDir, options.name);
   mkdirSync(folder, { recursive: true });
   const { seed } = loadOrCreateSeed(join(folder, 'seed'));
-  return runNode({ ...options, seed, openStore: (identity) => openSqliteStore({ file: join(folder, 'log.sqlite'), ...identity }) });
+  return runNode({ ...options, recovery: { adopt: true, ...options.recovery }, seed, keep: { folder }, openStore: (identity) => openSqliteStore({ file: join(folder, 'log.sqlite'), ...identity }) });
 }
 
 /** The same with a seed and a store from wherever they are kept. */
 export async function runNode(options: RunOptions): Promise<RunningNode> {
   const { now = () => new Date() } = options;
   const { name: crypto_backend } = await chooseCryptoBackend();
-  const signer = createSigner(options.seed, { network: options.network });
-  const store = await options.openStore({ nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now });
+  const { seed, network, keep } = options;
+  const { nodeId: node_id } = createSigner(seed, { network });
+  const keeping = keep && openSafeKeeping({ ...keep, seed, network, node_id });
+  const signer = createSigner(seed, { network, onHighWater: keeping?.onHighWater, highWater: keeping?.marks.all() });
+  let store: LogStore | undefined;
   try {
-    return await runOn(store, { ...options, signer, crypto_backend, now });
+    store = await options.openStore({ nodeId: node_id, logKeySeed: signer.logKeySeed(), now });
+    return await runOn(store, { ...options, signer, crypto_backend, now, keeping });
   } catch (error) {
-    await store.close();
+    await store?.close();
+    keeping?.close();
     throw error;
   }
 }
 
-type Assembly = RunOptions & Pick<NodeParts, 'signer' | 'crypto_backend' | 'now'>;
+type Assembly = RunOptions & Pick<NodeParts, 'signer' | 'crypto_backend' | 'now'> & { readonly keeping: OpenSafeKeeping | undefined };
 
-async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...options }: Assembly): Promise<RunningNode> {
+async function runOn(store: LogStore, { seed, signer, crypto_backend, now, keeping, ...options }: Assembly): Promise<RunningNode> {
   const { name, network, chain, host = '127.0.0.1', onLog = () => undefined, onMessage = () => undefined } = options;
   const coins = { keys: createHdKeys(seed, network), selectCoins };
   const entropy = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
   const { policy, forwarding, fees, limits, trusted_peers, fromHeight } = options;
-  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, limits, trusted_peers, onLog, fromHeight });
+  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, limits, trusted_peers, onLog, fromHeight, keeping, recovery: options.recovery });
 
   const connections = new Set<PeerConnection>();
   const admit = (connection: PeerConnection): void => {
@@ -157,11 +168,13 @@ async function runOn(store: LogStore, { seed, signer, crypto_backend, now, ...op
       await closeWire();
       await node.stop();
       await store.close();
+      keeping?.close();
     },
     async kill() {
       await store.kill();
       await closeWire();
       await node.abandon();
+      keeping?.close();
     },
   };
 }

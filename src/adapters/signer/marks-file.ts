@@ -76,6 +76,7 @@ export function openMarksFile(file: string, node_id: NodeId): MarksFile {
     if (waiting !== undefined || syncing) return;
     waiting = setTimeout(() => {
       [waiting, syncing] = [undefined, true];
+      if (closed) return;
       // A disk that fails here fails the log's own flush, which stops the node: nothing hangs on this answer.
       fdatasync(fd, () => (syncing = false));
     }, SYNC_MS).unref();
@@ -85,6 +86,7 @@ export function openMarksFile(file: string, node_id: NodeId): MarksFile {
     fresh,
     all: () => new Map([...places].map(([key_index, { marks }]) => [key_index, marks])),
     keep(key_index, wanted) {
+      if (closed) throw new Error(`${file} is closed: no mark can be kept any more`);
       const before = places.get(key_index);
       const marks = higher(before?.marks, wanted);
       if (before !== undefined && marks.signed === before.marks.signed && marks.revoked === before.marks.revoked) return;
@@ -94,7 +96,9 @@ export function openMarksFile(file: string, node_id: NodeId): MarksFile {
       places.set(key_index, place);
       syncSoon();
     },
-    sync: () => fdatasyncSync(fd),
+    sync() {
+      if (!closed) fdatasyncSync(fd);
+    },
     close() {
       if (closed) return;
       closed = true;
