@@ -11,7 +11,7 @@ export const AMOUNT = msat(1_000_000);
 export const IN_FLIGHT = [1, 10, 30, 100];
 /** How many payments are made at each width, the warm-up apart. */
 export const PAYMENTS = Number(process.env['BENCH_PAYMENTS'] ?? 1000);
-export const WARM_UP = 100;
+export const WARM_UP = 500;
 
 export const paymentsBench: Bench = {
   name: 'payments',
