@@ -3,6 +3,7 @@ import { chooseCryptoBackend } from '../bolt/crypto-native.ts';
 import { auditLog, type AuditFailure, type AuditReport } from '../projections/audit.ts';
 import { comparePeers, type PeerComparison } from '../projections/audit/peers.ts';
 import { summarize } from '../projections/audit/summary.ts';
+import { describeCloses } from './audit-closes.ts';
 import { createProgress, grouped, painter, printLine, table, toJson, type Io } from './output.ts';
 import { chooseNode, openSources, type LogSource } from './sources.ts';
 
@@ -24,7 +25,7 @@ export async function auditCommand({ path, node, replayOnly = false, json = fals
     for (const source of chooseNode(sources, node)) {
       const report = await auditSource(source, !replayOnly, peers, io);
       audits.push({ log: source.name, file: source.file, report });
-      if (!json) for (const line of describeReport(source, report, painter(io.stdout))) await printLine(io.stdout, line);
+      if (!json) for (const line of [...describeReport(source, report, painter(io.stdout)), ...describeCloses(report, painter(io.stdout))]) await printLine(io.stdout, line);
     }
     const summary = summarize(audits, peers);
     if (!json && summary.messages_compared > 0) await printLine(io.stdout, `${grouped(summary.messages_compared)} messages are in the logs of both ends of a channel, and agree`);

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { auditCommand, type AuditCommand } from './audit.ts';
 import { addAskCommands } from './ask-commands.ts';
 import { balanceCommand, type BalanceCommand } from './balance.ts';
+import { feesCommand, type FeesCommand } from './fees.ts';
 import { examples, type Run } from './help.ts';
 import { logExportCommand, type LogExportCommand } from './log-export.ts';
 import { logShowCommand, type LogShowCommand } from './log-show.ts';
@@ -64,6 +65,7 @@ function createProgram(io: Io, run: Run): Command {
   addLogShow(log, io, run);
   addLogExport(log, io, run);
   addBalance(program, io, run);
+  addFees(program, io, run);
   addAudit(program, io, run);
   return program;
 }
@@ -123,6 +125,19 @@ function addBalance(program: Command, io: Io, run: Run): void {
     .option('--json', 'print JSON')
     .addHelpText('after', examples('balance', 'balance ./data', 'balance --at 1234 ./data/alice', 'balance --at 2026-01-31T12:00:00Z --json ./data'))
     .action((path: string | undefined, options: Omit<BalanceCommand, 'path'> & { readonly data?: string }) => run(() => (path === undefined ? nodeBalanceCommand(options, io) : balanceCommand({ ...options, path }, io))));
+}
+
+function addFees(program: Command, io: Io, run: Run): void {
+  program
+    .command('fees')
+    .description('who paid which on-chain fee, to the sat: a running node\'s, or that of logs at a path')
+    .argument('[path]', `${PATH}; the running node if left out`)
+    .option('--at <position|time>', 'a position (1234) or an ISO 8601 time; the end of the log if left out')
+    .option('--node <name>', 'one node of a data folder')
+    .option('--data <dir>', 'without a path: the data folder of the node that is meant')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('fees', 'fees ./data', 'fees --at 1234 --json ./data/alice'))
+    .action((path: string | undefined, options: Omit<FeesCommand, 'path'> & { readonly data?: string }) => run(() => feesCommand({ ...options, path }, io)));
 }
 
 function addAudit(program: Command, io: Io, run: Run): void {

@@ -1,26 +1,32 @@
 /** `fulgurite balance` without a path: the balance sheet that a running node gives of itself. */
 import type { BalanceSheet } from '../projections/balances.ts';
-import type { AsOf } from '../projections/projection.ts';
 import { connectApi } from './api-client.ts';
 import { print, type AskOptions } from './ask.ts';
 import { describeSheet } from './balance.ts';
+import type { Folded } from './folds.ts';
 import { painter, type Io } from './output.ts';
 
-interface Answer {
+/** What the API says of a fold: each node's rows, and the places they are of. */
+export interface FoldAnswer {
   readonly as_of: readonly { readonly position?: string; readonly recorded_at?: string; readonly events: number }[];
-  readonly balances: readonly ({ readonly node: string } & Readonly<Record<string, unknown>>)[];
 }
+type NodeRows = { readonly node: string } & Readonly<Record<string, unknown>>;
 
 export async function nodeBalanceCommand(options: AskOptions & { readonly at?: string }, io: Io): Promise<number> {
-  const query = options.at === undefined ? '' : `?as_of=${encodeURIComponent(options.at)}`;
-  const { as_of, balances } = await connectApi(options.data).get<Answer>(`/v1/balances${query}`);
-  const sheets = balances.map(({ node, ...rows }, index) => {
-    const { position, recorded_at, events } = as_of[index]!;
-    const place = { position: position === undefined ? undefined : BigInt(position), recorded_at, events };
-    return { node, ...place, rows: withAmounts(rows) as unknown as BalanceSheet } as { node: string } & AsOf<BalanceSheet>;
-  });
+  const { as_of, balances } = await connectApi(options.data).get<FoldAnswer & { readonly balances: readonly NodeRows[] }>(`/v1/balances${queryOf(options)}`);
+  const sheets = foldedRows<BalanceSheet>(as_of, balances);
   const json = sheets.map(({ rows, ...place }) => ({ ...place, ...rows }));
   return print(io, options, json, sheets.flatMap((sheet) => describeSheet(sheet, painter(io.stdout))));
+}
+
+export const queryOf = ({ at }: { readonly at?: string }): string => (at === undefined ? '' : `?as_of=${encodeURIComponent(at)}`);
+
+/** The API's answer in the types of a fold. */
+export function foldedRows<Rows>(as_of: FoldAnswer['as_of'], answers: readonly NodeRows[]): readonly Folded<Rows>[] {
+  return answers.map(({ node, ...rows }, index) => {
+    const { position, recorded_at, events } = as_of[index]!;
+    return { node, position: position === undefined ? undefined : BigInt(position), recorded_at, events, rows: withAmounts(rows) as Rows };
+  });
 }
 
 /** Amounts are text in JSON; they are known by their unit. */

@@ -9,6 +9,7 @@ import { followNodes, type ServedNode } from './nodes.ts';
 import { installProblems, Problem } from './problems.ts';
 import { actingRoutes } from './routes/acting.ts';
 import { balanceRoutes } from './routes/balances.ts';
+import { feeRoutes } from './routes/fees.ts';
 import { channelRoutes } from './routes/channels.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -54,7 +55,7 @@ export async function createHttpServer({ nodes: served, control, token, logger }
   if (token !== undefined) requireToken(app, token);
   await describe(app, token !== undefined);
   await app.register(async (routes) => {
-    for (const add of [healthRoutes, channelRoutes, balanceRoutes, paymentRoutes, eventRoutes]) add(routes, nodes);
+    for (const add of [healthRoutes, channelRoutes, balanceRoutes, feeRoutes, paymentRoutes, eventRoutes]) add(routes, nodes);
     if (control !== undefined) actingRoutes(routes, nodes, control);
   });
   await app.ready();

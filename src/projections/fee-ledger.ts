@@ -118,7 +118,7 @@ function walletRow({ txid, purpose, outputs_sat, fee_sat, block_height, abandone
 /** How the wallet names what it pays into a channel. */
 const FUNDING = 'funding ';
 
-const ours = (fee_sat: Sat): readonly FeePart[] => [{ what: 'fee', by: 'local', sat: fee_sat }];
+const ours = (fee_sat: Sat): readonly FeePart[] => [{ what: 'fee', by: 'local', amount_sat: fee_sat }];
 
 // ---- the channels' ends
 
@@ -193,7 +193,7 @@ export function toFeeLedger(channelsView: ChannelsView, walletView: WalletFeesVi
 
 export function totalsOf(rows: readonly FeeRow[]): FeeTotals {
   const confirmed = rows.filter(({ status }) => status === 'confirmed');
-  const by = (payer: FeePart['by']): Sat => confirmed.flatMap((row) => row.parts).reduce((sum, part) => (part.by === payer ? sum + part.sat : sum), 0n) as Sat;
+  const by = (payer: FeePart['by']): Sat => confirmed.flatMap((row) => row.parts).reduce((sum, part) => (part.by === payer ? sum + part.amount_sat : sum), 0n) as Sat;
   const feesOf = (some: readonly FeeRow[]): Sat => some.reduce((sum, { fee_sat }) => sum + fee_sat, 0n) as Sat;
   return {
     local_sat: by('local'), remote_sat: by('remote'), rounding_sat: by('both'), unknown_sat: by('unknown'),

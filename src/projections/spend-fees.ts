@@ -15,7 +15,7 @@ import type { EstablishedState, FundingSpend } from '../domain/channel/state.ts'
 export interface FeePart {
   readonly what: 'fee' | 'missing_anchor' | 'dust_output' | 'trimmed_htlc' | 'rounding';
   readonly by: 'local' | 'remote' | 'both' | 'unknown';
-  readonly sat: Sat;
+  readonly amount_sat: Sat;
 }
 
 export interface SpendFee {
@@ -70,14 +70,14 @@ function specOf(state: EstablishedState, kind: FundingSpend['kind']): Commitment
   }
 }
 
-const part = (what: FeePart['what'], by: FeePart['by'], amount: bigint): FeePart => ({ what, by, sat: amount as Sat });
+const part = (what: FeePart['what'], by: FeePart['by'], amount: bigint): FeePart => ({ what, by, amount_sat: amount as Sat });
 
-const sumOf = (parts: readonly FeePart[]): bigint => parts.reduce((sum, { sat }) => sum + sat, 0n);
+const sumOf = (parts: readonly FeePart[]): bigint => parts.reduce((sum, { amount_sat }) => sum + amount_sat, 0n);
 
 /** What the named parts leave is rounding; a spend that the state cannot explain is a fee of nobody knows whom. */
 function complete(named: readonly FeePart[] | undefined, fee_sat: Sat): readonly FeePart[] {
   const parts = named === undefined ? [part('fee', 'unknown', fee_sat)] : [...named, part('rounding', 'both', fee_sat - sumOf(named))];
-  return parts.filter(({ sat }) => sat !== 0n);
+  return parts.filter(({ amount_sat }) => amount_sat !== 0n);
 }
 
 /** What each side had and did not get: the opener's fee first, what is left of a balance below dust, HTLCs without an output. */

@@ -221,7 +221,7 @@ describe('the description', () => {
   it('is OpenAPI 3.1, names every route, and is shown at /docs', async () => {
     const { body } = await get('/openapi.json');
     expect(body.openapi).toBe('3.1.0');
-    expect(Object.keys(body.paths).toSorted()).toEqual(['/healthz', '/v1/balances', '/v1/channels', '/v1/events', '/v1/invoices', '/v1/payments', '/v1/relays']);
+    expect(Object.keys(body.paths).toSorted()).toEqual(['/healthz', '/v1/balances', '/v1/channels', '/v1/events', '/v1/fees', '/v1/invoices', '/v1/payments', '/v1/relays']);
     expect(body.components.schemas).toHaveProperty('Channel');
     expect((await server.app.inject('/docs')).statusCode).toBe(200);
   });

@@ -19,7 +19,7 @@ function spendOf(state: EstablishedState, kind: Kind): FundingSpend {
 }
 
 const explained = (state: EstablishedState, kind: Kind) => spendFee(state, spendOf(state, kind));
-const partsOf = (state: EstablishedState, kind: Kind) => explained(state, kind).parts.map(({ what, by, sat }) => `${what} ${by} ${sat}`).toSorted();
+const partsOf = (state: EstablishedState, kind: Kind) => explained(state, kind).parts.map(({ what, by, amount_sat }) => `${what} ${by} ${amount_sat}`).toSorted();
 
 /** HTLCs both ways, settled on both sides: one with an output and one too small for it, of each. */
 function busy(options: PairOptions): Pair {
@@ -66,12 +66,12 @@ describe.each(['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const)('a comm
     }
     const fee = explained(alice.established, kind);
     expect(fee.inputs_sat - fee.outputs_sat).toBe(fee.fee_sat);
-    expect(fee.parts.reduce((sum, { sat }) => sum + sat, 0n)).toBe(fee.fee_sat);
+    expect(fee.parts.reduce((sum, { amount_sat }) => sum + amount_sat, 0n)).toBe(fee.fee_sat);
     expect(fee.parts.some(({ by }) => by === 'unknown')).toBe(false);
     if (kind === 'remote_pending') return;
     const mirror = explained(bob.established, kind === 'local' ? 'remote' : 'local');
     expect(mirror.fee_sat).toBe(fee.fee_sat);
-    expect(mirror.parts.map(({ sat }) => sat).toSorted()).toEqual(fee.parts.map(({ sat }) => sat).toSorted());
+    expect(mirror.parts.map(({ amount_sat }) => amount_sat).toSorted()).toEqual(fee.parts.map(({ amount_sat }) => amount_sat).toSorted());
   });
 });
 
@@ -80,7 +80,7 @@ describe('what the state cannot explain', () => {
     const { alice } = busy({});
     const spend = { ...spendOf(alice.established, 'remote'), kind: 'revoked' as const };
     const { fee_sat, parts } = spendFee(alice.established, spend);
-    expect(parts).toEqual([{ what: 'fee', by: 'unknown', sat: fee_sat }]);
+    expect(parts).toEqual([{ what: 'fee', by: 'unknown', amount_sat: fee_sat }]);
   });
 });
 
@@ -92,7 +92,7 @@ describe('a mutual close', () => {
     const state = pair.alice.established as EstablishedState & { phase: 'closing' };
     const closing = ourClosing(state, state.agreed!.fee_satoshis)!;
     const { fee_sat, parts, inputs_sat, outputs_sat } = spendFee(state, { txid: closing.txid, kind: 'mutual', block_height: 1, transaction: serialize(closing.tx) });
-    expect(parts).toEqual([{ what: 'fee', by: 'local', sat: state.agreed!.fee_satoshis }, { what: 'dust_output', by: 'remote', sat: 300n }, { what: 'rounding', by: 'both', sat: 1n }]);
+    expect(parts).toEqual([{ what: 'fee', by: 'local', amount_sat: state.agreed!.fee_satoshis }, { what: 'dust_output', by: 'remote', amount_sat: 300n }, { what: 'rounding', by: 'both', amount_sat: 1n }]);
     expect(inputs_sat - outputs_sat).toBe(fee_sat);
   });
 });
