@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { msat, sat, satToMsat, type Hex32, type Msat } from '../../src/bolt/primitives.ts';
 import { balances } from '../../src/domain/channel/commitment-spec.ts';
+import { bestClose } from '../../src/domain/channel/mutual-closes.ts';
 import { isEstablished, isLive, type ChannelState, type Commitments } from '../../src/domain/channel/state.ts';
 import { opened, type Pair, type PairOptions } from './channel-pair.ts';
 import { describeRefusal } from '../../src/domain/decider.ts';
@@ -263,9 +264,9 @@ export class Simulation {
     const { alice, bob } = this.pair;
     if (alice.state.phase === 'normal' && bob.state.phase === 'normal') return;
     expect([alice.state.phase, bob.state.phase]).toEqual(['closing', 'closing']);
-    const agreed = [alice, bob].map(({ state }) => (state.phase === 'closing' ? state.agreed?.closing_txid : undefined));
-    expect(agreed[0]).toBeDefined();
-    expect(agreed[1]).toBe(agreed[0]);
+    const best = [alice, bob].map(({ state }) => (state.phase === 'closing' ? bestClose(state)?.closing_txid : undefined));
+    expect(best[0]).toBeDefined();
+    expect(best[1]).toBe(best[0]);
   }
 }
 
