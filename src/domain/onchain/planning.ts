@@ -12,7 +12,7 @@ import { FEERATE_FLOOR, type Feerates } from '../feerates.ts';
 import { cappedFeerate, feeCap, raisedFeerate, SECURITY_DELAY, wantedFeerate } from './bumping.ts';
 import { claimInput } from './claim-inputs.ts';
 import { anchorOfOurs, claimTransaction, liveClaims, walletBase } from './claims.ts';
-import { isAt } from './evolve.ts';
+import { isAt, NOTHING_ON_CHAIN } from './evolve.ts';
 import { deadlineOf, isRipe, ruleFor } from './output-lifecycle.ts';
 import type { ChainOutput, Claim, ClaimKind, PlannedClaim } from './types.ts';
 
@@ -45,9 +45,8 @@ export function plannedClaims(state: ChannelState, facts: PlanningFacts): readon
   const live = liveClaims(state);
   const candidates = claimable(state, facts.height);
   const fresh = candidates.filter(({ output, deadline }) => !isTaken(output, deadline, live, facts.height));
-  const groups = grouped(state, fresh, live, facts.height);
   return [
-    ...groups.flatMap((group) => firstBid(state, group, facts)),
+    ...grouped(state, fresh, facts.height).flatMap((group) => firstBid(state, group, facts)),
     ...live.flatMap((claim) => nextBid(state, claim, candidates, facts)),
   ];
 }
@@ -70,7 +69,7 @@ function isTaken(output: ChainOutput, deadline: BlockHeight | undefined, live: r
 // ---- groups
 
 /** Outputs that may share a transaction. */
-function grouped(state: ResolvingState, candidates: readonly Candidate[], live: readonly Claim[], height: BlockHeight): readonly (readonly Candidate[])[] {
+function grouped(state: ResolvingState, candidates: readonly Candidate[], height: BlockHeight): readonly (readonly Candidate[])[] {
   const alone = contested(state);
   const groups = new Map<string, Candidate[]>();
   for (const candidate of candidates) {
@@ -93,8 +92,8 @@ function groupOf({ terms, spend }: ResolvingState, { output, kind, deadline }: C
 }
 
 /** The peer has spent an input of a claim that we had for several: from then on HTLCs go alone. */
-const contested = ({ onchain }: ResolvingState): boolean =>
-  onchain!.outputs.some((output) => output.kind === 'htlc' && output.spent?.by === 'remote' && onchain!.claims.some(({ inputs }) => inputs.length > 1 && inputs.some((input) => isAt(input, output))));
+const contested = ({ onchain = NOTHING_ON_CHAIN }: ResolvingState): boolean =>
+  onchain.outputs.some((output) => output.kind === 'htlc' && output.spent?.by === 'remote' && onchain.claims.some(({ inputs }) => inputs.length > 1 && inputs.some((input) => isAt(input, output))));
 
 function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size));
