@@ -3,6 +3,7 @@ import type { BlockHeight, Hex32 } from '../bolt/primitives.ts';
 import { SETTLED_DEPTH } from '../domain/channel/spending.ts';
 import { bestClose } from '../domain/channel/mutual-closes.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
+import { liveClaims } from '../domain/onchain/claims.ts';
 import type { Chain } from '../domain/ports.ts';
 import type { Waiting } from '../http/control.ts';
 
@@ -45,10 +46,13 @@ async function closingTogether(state: Extract<ChannelState, { phase: 'closing' }
 }
 
 function resolving(state: Extract<ChannelState, { phase: 'resolving' }>, { height }: Around): Waiting {
-  const { spend, sweeps, terms } = state;
+  const { spend, onchain, terms } = state;
   if (spend === undefined) return closing(bestClose(state)?.closing_txid, 0);
-  const [sweep] = sweeps;
-  if (sweep !== undefined) return { for: 'sweep_confirmations', txid: sweep.sweep_txid, confirmations: depth(sweep.confirmed_height, height), needed: SETTLED_DEPTH };
+  const [claim] = liveClaims(state);
+  const confirming = onchain?.outputs.find(({ spent }) => spent?.by === 'local' && depth(spent.block_height, height) < SETTLED_DEPTH)?.spent;
+  if (claim !== undefined || confirming !== undefined) {
+    return { for: 'sweep_confirmations', txid: claim?.claim_txid ?? confirming!.txid, confirmations: claim === undefined ? depth(confirming!.block_height, height) : 0, needed: SETTLED_DEPTH };
+  }
   const blocks_left = spend.block_height + terms.remote.to_self_delay - height;
   if (spend.kind === 'local' && blocks_left > 0) return { for: 'to_self_delay', txid: spend.txid, blocks_left };
   return closing(spend.txid, depth(spend.block_height, height));

@@ -3,6 +3,7 @@ import { anchorsCost, commitmentFee } from '../bolt/03-transactions/fees.ts';
 import type { ClosingState } from '../domain/channel/closing-fee.ts';
 import { completeCloses, payerOf } from '../domain/channel/mutual-closes.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
+import { confirmedClaims } from '../domain/onchain/claims.ts';
 import type { Name } from './cast.ts';
 import type { Network } from './network.ts';
 import { channelOf, type OpenedChannel } from './opening.ts';
@@ -48,8 +49,8 @@ export async function closeByForce(stage: Stage, channel: OpenedChannel, by: Nam
   await expectGain(network, to, before[to]!, books.owned(channel, to) / 1000n - sweepFee(theirs));
   books.strike(channel);
   tally.closes.force += 1;
-  tally.sweeps += own.sweeps.length + theirs.sweeps.length;
-  const delay = own.sweeps[0]!.confirmed_height! - own.spend!.block_height;
+  tally.sweeps += confirmedClaims(own).length + confirmedClaims(theirs).length;
+  const delay = own.onchain!.outputs.find(({ kind }) => kind === 'to_local')!.spent!.block_height - own.spend!.block_height;
   say(`${by} closed ${channel.short_channel_id} by force and swept its share ${delay} blocks later (to_self_delay ${own.terms.remote.to_self_delay})`);
 }
 
@@ -101,4 +102,4 @@ function commitmentCost(state: ChannelState): bigint {
   return commitmentFee(format, state.commitments.fees[0]!.feerate_per_kw, 0) + anchorsCost(format);
 }
 
-const sweepFee = ({ sweeps }: ClosedState): bigint => sweeps.reduce((sum, { fee_satoshis }) => sum + fee_satoshis, 0n);
+const sweepFee = (state: ClosedState): bigint => confirmedClaims(state).reduce((sum, { fee_satoshis }) => sum + fee_satoshis, 0n);

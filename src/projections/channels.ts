@@ -6,6 +6,7 @@ import { balances } from '../domain/channel/commitment-spec.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import type { HtlcState } from '../domain/channel/htlc-lifecycle.ts';
 import { ourOutput } from '../domain/channel/spending.ts';
+import { outstandingSat } from '../domain/onchain/claims.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
@@ -147,9 +148,11 @@ function identity(state: ChannelState): Partial<ChannelRow> {
 type Money = Pick<ChannelRow, 'capacity_sat' | 'local_msat' | 'remote_msat' | 'offered_msat' | 'received_msat' | 'to_sweep_sat'>;
 const nothing = { local_msat: msat(0n), remote_msat: msat(0n), offered_msat: msat(0n), received_msat: msat(0n), to_sweep_sat: sat(0n) };
 
-/** Our main output of a commitment on chain, until a sweep of it is confirmed. */
+/** What of a commitment on chain is ours, until a claim of it is confirmed. */
 function sweepableSat(state: EstablishedState): Sat {
-  if (!('sweeps' in state) || state.spend === undefined || state.sweeps.some((sweep) => sweep.confirmed_height !== undefined)) return sat(0n);
+  if (!('sweeps' in state) || state.spend === undefined) return sat(0n);
+  if (state.onchain !== undefined) return outstandingSat(state);
+  if (state.sweeps.some((sweep) => sweep.confirmed_height !== undefined)) return sat(0n);
   return ourOutput(state, state.spend)?.input.value ?? sat(0n);
 }
 

@@ -3,7 +3,6 @@ import { createSigner } from '../../src/adapters/signer/local-signer.ts';
 import { openMemoryStore } from '../../src/adapters/store/memory.ts';
 import { createMemoryDisk, type MemoryDisk } from '../../src/adapters/store/memory-storage.ts';
 import type { LogStore } from '../../src/adapters/store/log-store.ts';
-import { signedSweep } from '../../src/bolt/03-transactions/claim-tx.ts';
 import { signedClosing } from '../../src/bolt/03-transactions/closing-tx.ts';
 import { buildCommitment, signedCommitment } from '../../src/bolt/03-transactions/commitment-tx.ts';
 import { fundingScript, p2wpkh, p2wsh } from '../../src/bolt/03-transactions/scripts.ts';
@@ -23,8 +22,11 @@ import { effectsOf, type Effect } from '../../src/domain/channel/effects.ts';
 import { evolveChannel } from '../../src/domain/channel/evolve.ts';
 import { assertInvariants } from '../../src/domain/channel/invariants.ts';
 import { closingOf, negotiationIsDue, ourClosing, shutdownIsDue, type ClosingState } from '../../src/domain/channel/shutdown.ts';
-import { sweepTransaction } from '../../src/domain/channel/spending.ts';
+import type { ResolvingState } from '../../src/domain/channel/spending.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState } from '../../src/domain/channel/state.ts';
+import { claimTransaction, findClaim } from '../../src/domain/onchain/claims.ts';
+import { plannedClaims } from '../../src/domain/onchain/planning.ts';
+import type { ClaimKey, WatchedSpend } from '../../src/domain/onchain/types.ts';
 import { logKeyStatement } from '../../src/events/checkpoint.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import type { Hop, Origin } from '../../src/events/channel/updates.ts';
@@ -232,7 +234,7 @@ function perform(node: Node, peer: Node, effect: Effect, events: readonly Channe
       return send({ type: 'closing_signed', channel_id: here.funding.channel_id, fee_satoshis: effect.fee_satoshis, signature: signer.signClosing(1, closing), tlvs });
     }
     case 'broadcast':
-      return void node.broadcasts.push(transactionOf(node, effect.what));
+      return void node.broadcasts.push(transactionOf(node, effect));
     case 'send_error':
     case 'send_announcement_signatures':
       return;
@@ -246,7 +248,7 @@ function signRemote({ signer, channel }: Node) {
   return signer.signRemoteCommitment(1, buildCommitment(params, spec), params, spec);
 }
 
-function transactionOf({ signer, channel }: Node, what: 'funding' | 'commitment' | 'closing' | 'sweep'): Hex {
+function transactionOf({ signer, channel }: Node, { what, claim_txid }: Extract<Effect, { kind: 'broadcast' }>): Hex {
   if (!isEstablished(channel)) throw new Error(`nothing to broadcast in phase ${channel.phase}`);
   switch (what) {
     case 'funding':
@@ -261,13 +263,12 @@ function transactionOf({ signer, channel }: Node, what: 'funding' | 'commitment'
       const closing = closingOf(state, state.agreed!)!;
       return signedClosing(closing, signer.signClosing(1, closing), state.agreed!.signature);
     }
-    case 'sweep': {
-      const state = channel as Extract<ChannelState, { phase: 'resolving' }>;
-      const sweep = sweepTransaction(state, state.sweeps.at(-1)!)!;
-      const { kind } = state.sweeps.at(-1)!.inputs[0]!;
-      const key = kind === 'to_local' ? { kind, commitment_number: state.commitments.local.number } : { kind };
-      return signedSweep(sweep, sweep.sighashes.map((sighash) => signer.signSweepInput(1, key, sighash)));
+    case 'claim': {
+      const claim = claimTransaction(channel as ResolvingState, findClaim(channel, claim_txid!)!)!;
+      return serialize(claim.tx, claim.inputs.map(({ sighash, key, witness }) => witness(signer.signSweepInput(1, key as Exclude<ClaimKey, { kind: 'wallet' }>, sighash))));
     }
+    case 'sweep':
+      throw new Error('a sweep is of older logs');
   }
 }
 
@@ -341,12 +342,21 @@ export function forceClose(pair: ChannelPair, node: Node): void {
 function spendFunding(pair: ChannelPair, node: Node, transaction: Hex): void {
   const txid = parseTx(transaction).txid;
   pair.command(node, { type: 'ReceiveBlock', height: 130, funding_spend: { txid, transaction, block_height: 130 } });
-  const sweep = { destination_script: p2wpkh(node.signer.paymentPoint(1)), feerate_per_kw: FEERATE };
+  const destination_script = p2wpkh(node.signer.paymentPoint(1));
   for (let height = 131; height <= 150; height++) {
-    const swept = node.broadcasts.map((raw) => parseTx(raw)).filter(({ inputs }) => inputs[0]!.txid === txid);
-    const confirmed_sweeps = swept.map((tx) => ({ txid: tx.txid, block_height: 137 }));
-    pair.command(node, { type: 'ReceiveBlock', height, confirmed_sweeps: height >= 138 ? confirmed_sweeps : [], sweep });
+    const feerates = { urgent: FEERATE, normal: FEERATE, economic: FEERATE };
+    const claims = plannedClaims(node.channel, { height, feerates }).map((claim) => ({ ...claim, destination_script }));
+    pair.command(node, { type: 'ReceiveBlock', height, claims, spends: height === 137 ? spendsOf(node, txid, height) : [] });
   }
+}
+
+/** Whatever the node broadcast from the outputs of a commitment, now in a block. */
+function spendsOf(node: Node, commitment_txid: Hex32, block_height: number): readonly WatchedSpend[] {
+  return node.broadcasts.flatMap((transaction) => {
+    const tx = parseTx(transaction);
+    return tx.inputs.flatMap(({ txid, index: output_index }, input_index) =>
+      txid === commitment_txid ? [{ txid, output_index, spending_txid: tx.txid, input_index, transaction, block_height }] : []);
+  });
 }
 
 /** The node's facts as a log in memory, one second between appends; what the memory store hashes and signs. */

@@ -116,7 +116,7 @@ export type ChannelCommand =
   | { readonly type: 'ForceClose'; readonly reason: string }
   /** The peer sent `error` for this channel: BOLT 1 fails it. */
   | { readonly type: 'ReceiveError'; readonly data: string }
-  /** A block with what it does to this channel. `sweep` is gathered in case something of ours is ripe. */
+  /** A block with what it does to this channel. */
   | {
       readonly type: 'ReceiveBlock';
       readonly height: BlockHeight;
@@ -126,8 +126,6 @@ export type ChannelCommand =
       readonly spends?: readonly WatchedSpend[];
       /** What `plannedClaims(state)` asked for, with what it needed. What no longer fits is left out. */
       readonly claims?: readonly FundedClaim[];
-      readonly confirmed_sweeps?: readonly { readonly txid: Hex32; readonly block_height: BlockHeight }[];
-      readonly sweep?: { readonly destination_script: Hex; readonly feerate_per_kw: number };
     }
   /** A transaction that is in no block yet: it may show a preimage, and nothing else of it counts. */
   | { readonly type: 'ReceiveMempoolTransaction'; readonly txid: Hex32; readonly transaction: Hex }

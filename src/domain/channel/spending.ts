@@ -110,9 +110,6 @@ function missedDeadline({ commitments }: EstablishedState, height: BlockHeight):
   return { type: 'ChannelFailed', by: 'local', code: 'htlc_deadline', reason: `${late.direction} HTLC ${late.id} with cltv_expiry ${late.cltv_expiry} is unresolved at height ${height}` };
 }
 
-/** Nothing is swept this way any more: `plannedClaims` says what is due. Goes with its last caller. */
-export const sweepIsDue = (_state: ChannelState, _height: BlockHeight): boolean => false;
-
 /** `to_local` of our commitment, or `to_remote` of any of the peer's, found by its script. */
 export function ourOutput(state: EstablishedState, spend: FundingSpend): { kind: 'to_local' | 'to_remote'; input: SweepInput } | undefined {
   if (spend.kind === 'mutual' || spend.kind === 'unknown') return undefined;

@@ -9,7 +9,7 @@ import type { ResolvingState } from '../channel/spending.ts';
 import type { ChannelState } from '../channel/state.ts';
 import { claimInput } from './claim-inputs.ts';
 import { isAt, NOTHING_ON_CHAIN } from './evolve.ts';
-import { preimageFor } from './output-lifecycle.ts';
+import { preimageFor, ruleFor } from './output-lifecycle.ts';
 import type { ChainOutput, Claim, ClaimSigning, ClaimTransaction, OutPoint, WalletBase, WalletShare } from './types.ts';
 
 /**
@@ -41,6 +41,19 @@ export function liveClaims(state: ChannelState): readonly Claim[] {
 
 export const findClaim = (state: ChannelState, claim_txid: Hex32): Claim | undefined =>
   'onchain' in state ? state.onchain?.claims.find((claim) => claim.claim_txid === claim_txid) : undefined;
+
+/** Claims of ours that a block holds. */
+export const confirmedClaims = (state: ChannelState): readonly Claim[] =>
+  'onchain' in state ? (state.onchain?.claims ?? []).filter((claim) => claimStatus(state, claim) === 'confirmed') : [];
+
+/** What still lies on chain for us, sat: less only what the peer can show a preimage for. HTLCs offered to us count once we have theirs. */
+export function outstandingSat(state: Extract<ChannelState, { phase: 'resolving' | 'closed' }>): Sat {
+  const ours = (state.onchain?.outputs ?? []).filter((output) => {
+    const rule = output.spent === undefined ? ruleFor(state, output) : undefined;
+    return rule !== undefined && (rule.from !== 'preimage' || preimageFor(state, output) !== undefined);
+  });
+  return sumOf(ours) as Sat;
+}
 
 /** All that decides a claim's transaction. */
 export type ClaimRequest = Pick<Claim, 'kind' | 'inputs' | 'feerate_per_kw' | 'destination_script' | 'wallet'>;

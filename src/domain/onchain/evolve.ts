@@ -52,11 +52,11 @@ export function evolveOutputUnspent(state: ResolvingState, event: Event<'OutputU
 
 const isSameHtlc = (a: ChainOutput, b: ChainOutput | undefined): boolean => a.htlc?.htlc_id === b?.htlc?.htlc_id && a.htlc?.direction === b?.htlc?.direction;
 
-function unspent({ spent: _, ...output }: ChainOutput): ChainOutput {
+function unspent({ spent: _spent, ...output }: ChainOutput): ChainOutput {
   return output;
 }
 
-export function evolveClaimStarted(state: ResolvingState, { type: _, ...claim }: Event<'ClaimStarted'>): ResolvingState {
+export function evolveClaimStarted(state: ResolvingState, { type: _type, ...claim }: Event<'ClaimStarted'>): ResolvingState {
   return withOnchain(state, ({ claims }) => ({ claims: [...claims, claim] }));
 }
 

@@ -52,7 +52,7 @@ const table = {
 
 export const roleOf = ({ kind, htlc }: ChainOutput): Role => (kind === 'htlc' ? htlc!.direction : kind);
 
-export function ruleFor({ spend }: ResolvingState, output: ChainOutput): Rule | undefined {
+export function ruleFor({ spend }: Pick<ResolvingState, 'spend'>, output: ChainOutput): Rule | undefined {
   return spend === undefined ? undefined : (table[spend.kind] as Partial<Record<Role, Rule>>)[roleOf(output)];
 }
 

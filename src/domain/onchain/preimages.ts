@@ -53,8 +53,7 @@ export const preimagesInMempool = (state: EstablishedState, transaction: Hex): r
 export function withFailedOffers(facts: readonly ChannelEvent[], state: ChannelState): readonly ChannelEvent[] {
   const failed = facts.find((fact) => fact.type === 'ChannelFailed');
   if (failed === undefined || failed.code === 'data_loss' || !isEstablished(state)) return facts;
-  const told = facts.filter((fact) => fact.type === 'OutgoingHtlcFailed').map(({ htlc_id }) => htlc_id);
-  const unsigned = state.commitments.htlcs.filter((htlc) => isUnsignedOffer(htlc) && !isFailed(state, htlc.id) && !told.includes(htlc.id));
+  const unsigned = state.commitments.htlcs.filter((htlc) => isUnsignedOffer(htlc) && !isFailed(state, htlc.id));
   return unsigned.length === 0 ? facts : [...facts, ...unsigned.map(failureOf)];
 }
 

@@ -3,15 +3,20 @@ import { describe, expect, it } from 'vitest';
 import { buildCommitment, type Commitment } from '../../../src/bolt/03-transactions/commitment-tx.ts';
 import { serialize, txidOf, type UnsignedTx } from '../../../src/bolt/03-transactions/tx.ts';
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
-import { msat, type Hex, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { hex32, msat, sat, type Hex, type Hex32 } from '../../../src/bolt/primitives.ts';
 import { commitmentParams, commitmentSpec } from '../../../src/domain/channel/commitment-spec.ts';
 import { owedToChain } from '../../../src/domain/channel/effects.ts';
-import { DEADLINE_GRACE, ourOutput, SETTLED_DEPTH, sweepIsDue } from '../../../src/domain/channel/spending.ts';
+import { decideChannel } from '../../../src/domain/channel/decide.ts';
+import { evolveChannel } from '../../../src/domain/channel/evolve.ts';
+import { DEADLINE_GRACE, ourOutput, SETTLED_DEPTH } from '../../../src/domain/channel/spending.ts';
+import { initialChannel } from '../../../src/domain/channel/state.ts';
+import { plannedClaims } from '../../../src/domain/onchain/planning.ts';
+import type { ChannelEvent } from '../../../src/events/channel/index.ts';
 import { runScript } from '../../support/script-interpreter.ts';
 import { accepted, codeOf, HEIGHT, opened, scriptOf, type Pair, type PairOptions, type Peer } from '../../support/channel-pair.ts';
 
 const FORMATS = ['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const;
-const sweep = { destination_script: scriptOf('wallet'), feerate_per_kw: 1_000 };
+const destination_script = scriptOf('wallet');
 
 /** The newest commitment of `owner` as `peer` knows it. */
 function commitmentOf(peer: Peer, owner: 'local' | 'remote'): Commitment {
@@ -186,7 +191,20 @@ describe('our main output', () => {
     spend(pair.alice, rawOf(commitmentOf(pair[owner], 'local')));
     return pair.alice;
   };
-  const ripeAt = (alice: Peer) => Array.from({ length: 200 }, (_, blocks) => HEIGHT + blocks).find((height) => sweepIsDue(alice.state, height));
+  const planned = (peer: Peer, height: number, economic = 1_000) => plannedClaims(peer.state, { height, feerates: { urgent: economic, normal: economic, economic } });
+  const ripeAt = (alice: Peer) => Array.from({ length: 200 }, (_, blocks) => HEIGHT + blocks).find((height) => planned(alice, height).length > 0);
+  /** The block as the node takes it up: what is planned gets a script of the wallet's. */
+  const block = (peer: Peer, height: number, economic?: number) => peer.block(height, { claims: planned(peer, height, economic).map((claim) => ({ ...claim, destination_script })) });
+  const commitmentSpend = ({ state }: Peer) => {
+    if (state.phase !== 'resolving' || state.spend === undefined) throw new Error(`no spend in phase ${state.phase}`);
+    return state.spend;
+  };
+  /** The newest claim of a peer is in a block. */
+  const confirm = (peer: Peer, block_height: number) => {
+    const { raw } = peer.broadcasts.at(-1)!;
+    const { txid: spending_txid, inputs } = parseTx(raw);
+    peer.block(block_height, { spends: inputs.map(({ txid, index }, input_index) => ({ txid, output_index: index, spending_txid, input_index, transaction: raw, block_height })) });
+  };
 
   it.each([
     ['to_local of our commitment, after to_self_delay', 'anchors_zero_fee_htlc_tx', 'alice', HEIGHT + 144 - 1, 'to_local'],
@@ -196,77 +214,55 @@ describe('our main output', () => {
   ] as const)('%s', (_what, format, owner, ripe, kind) => {
     const alice = published(format, owner);
     expect(ripeAt(alice)).toBe(ripe);
-    if (ripe > HEIGHT) alice.block(ripe - 1, { sweep });
-    expect(alice.has('SweepStarted')).toEqual([]);
-    alice.block(ripe, { sweep });
-    expect(alice.has('SweepStarted')).toMatchObject([{ inputs: [{ kind, value: ourOutput(alice.established, commitmentSpend(alice))!.input.value }], destination_script: sweep.destination_script }]);
+    block(alice, ripe);
+    const own = ourOutput(alice.established, commitmentSpend(alice))!;
+    expect(own.kind).toBe(kind);
+    expect(alice.has('ClaimStarted')).toMatchObject([{ kind: 'sweep', inputs: [{ output_index: own.input.index, value: own.input.value }], destination_script }]);
     const { raw } = alice.broadcasts.at(-1)!;
-    const transaction = parseTx(raw);
-    const { output_index } = alice.has('SweepStarted')[0]!.inputs[0]!;
-    expect(transaction.inputs[0]!.sequence).toBe(kind === 'to_local' ? 144 : format === 'static_remotekey' ? 0xfffffffd : 1);
-    expect(runScript(raw, 0, parseTx(commitmentSpend(alice).transaction).outputs[output_index]!)).toBe('ok');
-  });
-
-  const commitmentSpend = ({ state }: Peer) => {
-    if (state.phase !== 'resolving' || state.spend === undefined) throw new Error(`no spend in phase ${state.phase}`);
-    return state.spend;
-  };
-
-  it('is ours in a revoked commitment of the peer as well', () => {
-    const pair = opened();
-    const old = rawOf(commitmentOf(pair.bob, 'local'));
-    pair.alice.offer();
-    pair.settle();
-    pair.bob.fail(0n);
-    pair.settle();
-    spend(pair.alice, old);
-    pair.alice.block(HEIGHT + 1, { sweep });
-    expect(pair.alice.has('SweepStarted')).toMatchObject([{ inputs: [{ kind: 'to_remote' }] }]);
-    // The rest is ours as well, by penalty: the books stay open.
-    const { sweep_txid } = pair.alice.has('SweepStarted')[0]!;
-    pair.alice.block(HEIGHT + 50, { confirmed_sweeps: [{ txid: sweep_txid, block_height: HEIGHT + 2 }] });
-    expect(pair.alice.state.phase).toBe('resolving');
+    expect(parseTx(raw).inputs[0]!.sequence).toBe(kind === 'to_local' ? 144 : format === 'static_remotekey' ? 0xfffffffd : 1);
+    expect(runScript(raw, 0, parseTx(commitmentSpend(alice).transaction).outputs[own.input.index]!)).toBe('ok');
   });
 
   it('is swept once, confirmed when deep, and then the channel is closed', () => {
     const alice = published('anchors_zero_fee_htlc_tx', 'bob');
-    alice.block(HEIGHT, { sweep });
-    alice.block(HEIGHT + 1, { sweep });
-    const { sweep_txid } = alice.has('SweepStarted')[0]!;
-    expect(owedToChain(alice.state)).toEqual([{ kind: 'broadcast', what: 'sweep' }]);
-    const confirmed_sweeps = [{ txid: sweep_txid, block_height: HEIGHT + 2 }];
-    alice.block(HEIGHT + 2 + SETTLED_DEPTH - 2, { confirmed_sweeps });
-    expect(alice.state.phase).toBe('resolving');
-    alice.block(HEIGHT + 2 + SETTLED_DEPTH - 1, { confirmed_sweeps });
-    expect(alice.state.phase).toBe('closed');
-    expect(alice.has('SweepStarted')).toHaveLength(1);
+    block(alice, HEIGHT);
+    block(alice, HEIGHT + 1);
+    const { claim_txid } = alice.has('ClaimStarted')[0]!;
+    expect(owedToChain(alice.state)).toEqual([{ kind: 'broadcast', what: 'claim', claim_txid }]);
+    confirm(alice, HEIGHT + 2);
     expect(owedToChain(alice.state)).toEqual([]);
+    block(alice, HEIGHT + 2 + SETTLED_DEPTH - 2);
+    expect(alice.state.phase).toBe('resolving');
+    block(alice, HEIGHT + 2 + SETTLED_DEPTH - 1);
+    expect(alice.state.phase).toBe('closed');
+    expect(alice.has('ClaimStarted')).toHaveLength(1);
+    expect(alice.has('ChannelResolved')).toEqual([{ type: 'ChannelResolved', block_height: HEIGHT + 2 + SETTLED_DEPTH - 1 }]);
     expect(alice.block(HEIGHT + 100)).toEqual({ accepted: [] });
   });
 
   it('too small to pay for its own sweep keeps no channel open', () => {
     const pair = opened({ push_msat: msat(400_000n) });
     spend(pair.bob, rawOf(commitmentOf(pair.alice, 'local')));
-    for (let height = HEIGHT; height < HEIGHT + 10; height++) pair.bob.block(height, { sweep });
-    expect(pair.bob.has('SweepStarted')).toEqual([]);
+    for (let height = HEIGHT; height < HEIGHT + 10; height++) block(pair.bob, height);
+    expect(pair.bob.has('ClaimStarted')).toEqual([]);
     expect(pair.bob.state.phase).toBe('closed');
   });
 
   it('worth its sweep at a lower feerate waits for one', () => {
     const pair = opened({ push_msat: msat(2_000_000n) });
     spend(pair.bob, rawOf(commitmentOf(pair.alice, 'local')));
-    for (let height = HEIGHT; height < HEIGHT + 10; height++) pair.bob.block(height, { sweep: { ...sweep, feerate_per_kw: 20_000 } });
+    for (let height = HEIGHT; height < HEIGHT + 10; height++) block(pair.bob, height, 20_000);
     expect(pair.bob.state.phase).toBe('resolving');
-    pair.bob.block(HEIGHT + 10, { sweep });
-    expect(pair.bob.has('SweepStarted')).toHaveLength(1);
+    block(pair.bob, HEIGHT + 10);
+    expect(pair.bob.has('ClaimStarted')).toHaveLength(1);
   });
 
   it('a side that has none is done when the spend is deep', () => {
     const pair = opened({ push_msat: msat(0) });
     spend(pair.bob, rawOf(commitmentOf(pair.alice, 'local')));
-    pair.bob.block(HEIGHT + SETTLED_DEPTH - 2, { sweep });
+    block(pair.bob, HEIGHT + SETTLED_DEPTH - 2);
     expect(pair.bob.state.phase).toBe('resolving');
-    pair.bob.block(HEIGHT + SETTLED_DEPTH - 1, { sweep });
+    block(pair.bob, HEIGHT + SETTLED_DEPTH - 1);
     expect(pair.bob.state.phase).toBe('closed');
   });
 
@@ -280,16 +276,16 @@ describe('our main output', () => {
     expect(pair.alice.state.phase).toBe('closed');
   });
 
-  it('an HTLC on the commitment keeps the channel in the books', () => {
-    const pair = opened();
-    pair.alice.offer();
-    pair.settle();
-    spend(pair.alice, rawOf(commitmentOf(pair.bob, 'local')));
-    pair.alice.block(HEIGHT, { sweep });
-    const { sweep_txid } = pair.alice.has('SweepStarted')[0]!;
-    pair.alice.block(HEIGHT + 50, { confirmed_sweeps: [{ txid: sweep_txid, block_height: HEIGHT + 1 }] });
-    expect(pair.alice.has('SweepConfirmed')).toHaveLength(1);
-    expect(pair.alice.state.phase).toBe('resolving');
+  it('a log that swept before outputs had facts of their own is read, and finds nothing left to claim', () => {
+    const alice = published('anchors_zero_fee_htlc_tx', 'bob');
+    const { txid, index: output_index, value } = ourOutput(alice.established, commitmentSpend(alice))!.input;
+    const older: ChannelEvent[] = [
+      ...alice.events.filter(({ type }) => type !== 'CommitmentOutputsFound'),
+      { type: 'SweepStarted', inputs: [{ kind: 'to_remote', txid, output_index, value }], destination_script, feerate_per_kw: 1_000, fee_satoshis: sat(500), sweep_txid: hex32('ab'.repeat(32)) },
+      { type: 'SweepConfirmed', sweep_txid: hex32('ab'.repeat(32)), block_height: HEIGHT + 1 },
+    ];
+    const state = older.reduce(evolveChannel, initialChannel);
+    expect(decideChannel({ type: 'ReceiveBlock', height: HEIGHT + 10 }, state)).toMatchObject({ accepted: [{ type: 'CommitmentOutputsFound' }, { type: 'ChannelResolved' }] });
+    expect(evolveChannel(state, { type: 'ChannelClosed', block_height: HEIGHT + 10 }).phase).toBe('closed');
   });
 });
-
