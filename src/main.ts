@@ -24,6 +24,7 @@ import type { Chain } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
 import { assembleNode, OUR_FEATURES, type FeeOptions, type NodeControl, type NodeParts } from './node.ts';
 
+export type { RecoveryStatus, RecoveryWish } from './commands/safekeeping.ts';
 export { DEFAULT_FORWARDING, DEFAULT_POLICY, NodeRefusal, VERSION, type NodeControl, type OpenChannelRequest } from './node.ts';
 
 interface CommonOptions {

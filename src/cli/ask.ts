@@ -25,6 +25,7 @@ interface Info {
   readonly store: string;
   readonly log: { readonly position?: string; readonly checkpoint_key: string };
   readonly crypto_backend: string;
+  readonly recovery?: { readonly code: string; readonly reason: string; readonly channels_left: readonly { readonly stream: string; readonly waits_for: string }[] };
   readonly started_at: string;
 }
 
@@ -38,7 +39,16 @@ export async function getinfoCommand(options: AskOptions, io: Io): Promise<numbe
     ['graph', `${grouped(graph.channels)} channels`],
     ['store', info.store], ['log', log.position === undefined ? 'empty' : `position ${log.position}`], ['checkpoint_key', log.checkpoint_key],
     ['version', `${info.version}, ${info.crypto_backend}`], ['started_at', info.started_at],
+    ...describeRecovery(info.recovery),
   ]));
+}
+
+/** What a node in recovery does, and what is left. */
+function describeRecovery(recovery: Info['recovery']): readonly (readonly [string, string])[] {
+  if (recovery === undefined) return [];
+  const { code, reason, channels_left } = recovery;
+  const done = channels_left.length === 0 ? 'every channel has ended; restart the node, and it is a normal one again' : `no payments and no new channels; ${channels_left.length} channels are to be paid out`;
+  return [['recovery', `${code}: ${reason}`], ['recovery_left', done], ...channels_left.map(({ stream, waits_for }) => ['', `${stream}: ${waits_for === 'chain' ? 'closed, its outputs are taken' : 'waits for its peer to close; connect to it'}`] as const)];
 }
 
 export async function connectCommand(address: string, options: AskOptions, io: Io): Promise<number> {

@@ -33,7 +33,7 @@ export async function initInteractively(config: Config, flags: SettingFlags, io:
   return passphrase;
 }
 
-async function create(config: Config, flags: SettingFlags, env: Environment, { words, birthday }: { readonly words: string; readonly birthday?: number }) {
+export async function create(config: Config, flags: SettingFlags, env: Environment, { words, birthday }: { readonly words: string; readonly birthday?: number }) {
   const { createNode, mustBeLong } = await import('../daemon/create-node.ts');
   const passphrase = await newPassphrase(config, env);
   mustBeLong(passphrase);
@@ -42,11 +42,11 @@ async function create(config: Config, flags: SettingFlags, env: Environment, { w
   return { node_id, words, passphrase };
 }
 
-async function oldWords(): Promise<string> {
+export async function oldWords(): Promise<string> {
   return isInteractive() ? ask('The words, with spaces between them: ', { hidden: true }) : readInput();
 }
 
-function heightOf(text = '0'): number {
+export function heightOf(text = '0'): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
   throw new WrongUsage('invalid_birthday', `--birthday: expected a block height, got ${text}`);
 }

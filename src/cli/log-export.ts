@@ -18,7 +18,19 @@ export interface LogExportCommand {
   readonly json?: boolean;
 }
 
-export async function logExportCommand({ path, node, output, force = false, json = false }: LogExportCommand, io: Io): Promise<number> {
+export async function logExportCommand({ output, json = false, ...command }: LogExportCommand, io: Io): Promise<number> {
+  const { header, checkpoints } = await written({ output, ...command }, io);
+  if (output === undefined) return 0;
+  await printLine(io.stdout, json ? toJson({ file: output, ...header, checkpoints }, 2) : `${output}: ${header.size} events of node ${header.node_id}`);
+  return 0;
+}
+
+/** The same into a file, without a word: answers what was written. */
+export async function exportLog(command: Omit<LogExportCommand, 'json'> & { readonly output: string }, io: Io): Promise<Header> {
+  return (await written(command, io)).header;
+}
+
+async function written({ path, node, output, force = false }: Omit<LogExportCommand, 'json'>, io: Io): Promise<{ readonly header: Header; readonly checkpoints: number }> {
   if (output !== undefined && !force && existsSync(output)) throw new CommandFailed('file_exists', `${output} exists: expected a new file, or --force`);
   const sources = openSources(path);
   try {
@@ -27,10 +39,7 @@ export async function logExportCommand({ path, node, output, force = false, json
     const source = chosen[0]!;
     const header = await headerOf(source);
     await (output === undefined ? writeOut(source, header, io) : writeFile(source, header, output, io));
-    if (output === undefined) return 0;
-    const summary = { file: output, ...header, checkpoints: source.checkpoints.length };
-    await printLine(io.stdout, json ? toJson(summary, 2) : `${output}: ${header.size} events of node ${header.node_id}`);
-    return 0;
+    return { header, checkpoints: source.checkpoints.length };
   } finally {
     for (const source of sources) source.close();
   }

@@ -10,8 +10,13 @@ import { isInteractive } from './prompt.ts';
 /** A node that cannot end within this is ended. */
 const PATIENCE_MS = 30_000;
 
+export interface NodeOptions {
+  readonly recovery?: boolean;
+  readonly adoptLog?: boolean;
+}
+
 /** Resolves when the node has ended in good order. Throws what kept it from starting. */
-export async function nodeCommand(flags: SettingFlags, io: Io, env: Environment = process.env): Promise<number> {
+export async function nodeCommand(flags: SettingFlags, { recovery = false, adoptLog = false }: NodeOptions, io: Io, env: Environment = process.env): Promise<number> {
   const config = loadConfig({ flags, env });
   const { createLogger } = await import('../adapters/logger.ts');
   const { hasNode } = await import('../daemon/create-node.ts');
@@ -30,7 +35,7 @@ export async function nodeCommand(flags: SettingFlags, io: Io, env: Environment 
     let ready = false;
     // Whoever does not want to wait for a chain daemon, or for a long way to its tip, need not.
     void ending.asked.then((why) => ready || endAtOnce(130, () => logger.info(`asked to end by ${why} before it was ready`)));
-    const daemon = await startDaemon({ config, logger, passphrase, keepSecret: (secret) => secrets.push(secret) });
+    const daemon = await startDaemon({ config, logger, passphrase, recovery, adoptLog, keepSecret: (secret) => secrets.push(secret) });
     ready = true;
     await untilAsked(daemon, ending.asked, logger);
     return 0;

@@ -16,7 +16,7 @@ const MAX_PEERS = 1000;
 /** BOLT 1: blocks that a blob stays after the last channel with its peer has closed. */
 const KEPT_BLOCKS = 2016;
 /** A peer that has something of ours says so at once; after so long ours is sent without that. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 2_000;
 
 export interface PeerStorageOptions {
   readonly blobs: SafeKeeping['blobs'];

@@ -14,7 +14,7 @@ import { behindBackup, behindMarks, type LogIdentity, type RecoveryReason } from
 export class MarksMissing extends Error {
   readonly code = 'marks_missing';
   constructor(channels: number) {
-    super(`the log has ${channels} channels, and the file of the signer's marks is missing: whether the log is the newest cannot be told. If you know that it is, start once with --adopt-log; if it was restored or may be old, with --recovery: a channel that goes on from an old state loses its money`);
+    super(`the log has ${channels} channels of which the signer has no marks: whether the log is the newest cannot be told. If you know that it is, start once with --adopt-log; if it was restored or may be old, with --recovery: a channel that goes on from an old state loses its money`);
     this.name = 'MarksMissing';
   }
 }
@@ -63,8 +63,9 @@ export function createRecovery({ store, node_id, channels, log, entered, keeping
     if (forced) return { code: 'recovery_forced', reason: 'asked for by the user' };
     const behind = keeping === undefined ? undefined : behindMarks(channels.all(), channels.nextKeyIndex, keeping.marks.all());
     if (behind !== undefined) return behind;
-    const alive = channels.all().filter(({ state }) => isAtStake(state) && !hasLostData(state)).length;
-    if (keeping?.marks.fresh === true && alive > 0 && !adopt) throw new MarksMissing(alive);
+    const marks = keeping?.marks.all();
+    const unmarked = marks === undefined ? [] : channels.all().filter(({ state }) => isAtStake(state) && !hasLostData(state) && !marks.has(state.terms.key_index));
+    if (unmarked.length > 0 && !adopt) throw new MarksMissing(unmarked.length);
     const older = backup === undefined ? undefined : behindBackup(log, backup, 'the static backup beside it');
     if (older !== undefined) return older;
     return entered !== undefined && unfinished() ? { code: 'recovery_unfinished', reason: entered.reason } : undefined;

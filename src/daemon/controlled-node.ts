@@ -124,8 +124,14 @@ async function infoOf(node: RunningNode, address: string, chain: Chain, started_
     store: node.store.name,
     log: { position: await node.store.head(), checkpoint_key: node.store.vkey },
     crypto_backend: node.crypto_backend,
+    recovery: recoveryOf(node),
     started_at: started_at.toISOString(),
   };
+}
+
+function recoveryOf(node: RunningNode): NodeInfo['recovery'] {
+  const status = node.recovery();
+  return status && { code: status.code, reason: status.reason, channels_left: status.left };
 }
 
 async function walletOf({ wallet }: RunningNode) {

@@ -33,7 +33,7 @@ export async function createNode({ data, network, words, passphrase, birthday, s
   const unlock = lockFolder(folder);
   try {
     storeSeed(folder.seed, words, { passphrase, cost });
-    writeIdentity(folder, { node_id, network, birthday: birthday ?? 'tip' });
+    writeIdentity(folder, { node_id, network, birthday: birthday ?? 'tip', restored: birthday === undefined ? undefined : true });
     loadOrCreateToken(folder);
     if (settings !== undefined && !existsSync(folder.config)) writeFileSync(folder.config, `${JSON.stringify(settings, undefined, 2)}\n`, { flag: 'wx', mode: 0o600 });
     return { node_id };

@@ -20,6 +20,11 @@ export interface DataFolder {
   readonly peers: string;
   readonly config: string;
   readonly checkpoint: string;
+  /** The signer's, apart from the log. */
+  readonly marks: string;
+  readonly backups: string;
+  /** There while a restored log has not been started: it may be old, whatever else is missing. */
+  readonly recovery: string;
 }
 
 export const dataFolderAt = (path: string): DataFolder => ({
@@ -32,6 +37,9 @@ export const dataFolderAt = (path: string): DataFolder => ({
   peers: join(path, 'peers.json'),
   config: join(path, 'fulgurite.json'),
   checkpoint: join(path, 'checkpoint'),
+  marks: join(path, 'signer', 'marks'),
+  backups: join(path, 'backups'),
+  recovery: join(path, 'recover-at-start'),
 });
 
 /** Makes the folder, for its owner alone. */
@@ -56,12 +64,14 @@ const identitySchema = z.object({
   network: z.string(),
   /** The first block that can concern the node, or `tip`: the newest one of its first start. */
   birthday: z.union([z.int().min(0), z.literal('tip')]),
+  /** The seed had an earlier life: its keys were used before. */
+  restored: z.boolean().optional(),
 });
 
-export type Identity = { readonly node_id: NodeId; readonly network: NetworkName; readonly birthday: number | 'tip' };
+export type Identity = { readonly node_id: NodeId; readonly network: NetworkName; readonly birthday: number | 'tip'; readonly restored?: boolean | undefined };
 
-export function writeIdentity({ identity }: DataFolder, { node_id, network, birthday }: Identity): void {
-  replaceFile(identity, `${JSON.stringify({ format: 'fulgurite-node', version: 1, node_id, network, birthday }, undefined, 2)}\n`);
+export function writeIdentity({ identity }: DataFolder, { node_id, network, birthday, restored }: Identity): void {
+  replaceFile(identity, `${JSON.stringify({ format: 'fulgurite-node', version: 1, node_id, network, birthday, restored }, undefined, 2)}\n`);
 }
 
 /** Whose folder it is, as far as is written. Throws DaemonError for a node.json that is none. */

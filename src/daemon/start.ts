@@ -1,4 +1,5 @@
 /** `fulgurite node`, without its terminal: a configuration becomes a running node with its API, and ends in good order. */
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import type { Logger } from '../adapters/logger.ts';
 import { openBitcoindChain } from '../adapters/chain/bitcoind/chain.ts';
 import { openAddressBook } from '../adapters/peer/address-book.ts';
@@ -14,7 +15,7 @@ import type { Config } from '../config.ts';
 import type { ChannelPolicy } from '../domain/channel/commands.ts';
 import type { Chain } from '../domain/ports.ts';
 import { createHttpServer, type HttpServer } from '../http/server.ts';
-import { runNode, type RunningNode, type StoreIdentity } from '../main.ts';
+import { runNode, type RecoveryWish, type RunningNode, type StoreIdentity } from '../main.ts';
 import { controlNode } from './controlled-node.ts';
 import { DaemonError } from './daemon-error.ts';
 import { announceApi, checkIdentity, dataFolderAt, loadOrCreateToken, lockFolder, readIdentity, writeIdentity, type DataFolder } from './data-folder.ts';
@@ -26,6 +27,10 @@ export interface DaemonParts {
   readonly passphrase: () => Promise<string>;
   /** Hears what the log must never hold, before anything could say it. */
   readonly keepSecret?: (secret: string) => void;
+  /** Recovery, whatever the marks say: an older log is started so, and never goes on as if nothing had happened. */
+  readonly recovery?: boolean;
+  /** The signer's marks are missing, and the user knows that the log is the newest. */
+  readonly adoptLog?: boolean;
   /** Another chain than the configured one: for tests on a chain in their own process. */
   readonly openChain?: (config: Config) => Promise<Chain>;
 }
@@ -78,7 +83,10 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   const fromHeight = await birthdayOf(folder, config, node_id, chain);
   say(`node ${node_id} on ${config.network}, following the chain from block ${fromHeight}`);
   const { alias: name, network, forwarding } = config;
+  const peers = openAddressBook(folder.peers, (line) => logger.warn(line));
+  const recovery = wishOf(parts, folder);
   const node = await runNode({
+    recovery, keep: { folder: folder.path, addresses: () => peers.all() },
     name, network, chain, seed, fromHeight, policy: policyOf(config), fees: config.fees, limits: config.limits, onLog: say,
     trusted_peers: config.trusted_peers?.map((node_id) => point(node_id)),
     forwarding: { ...forwarding, htlc_minimum_msat: msat(forwarding.htlc_minimum_msat) },
@@ -89,8 +97,9 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
     throw portTaken(error, `listen.port: ${config.listen.host}:${config.listen.port ?? NETWORKS[network].lightning_port}`, '--listen-port');
   });
   undo.push(() => node.stop());
+  // Its channels have it in the log from here on.
+  if (recovery.forced === true) rmSync(folder.recovery, { force: true });
 
-  const peers = openAddressBook(folder.peers, (line) => logger.warn(line));
   for (const peer of peers.all()) void node.connect(peer).catch((error: Error) => say(`${peer.node_id}: ${error.message}; it is called again`));
 
   let askedToStop = (): void => undefined;
@@ -102,6 +111,13 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   undo.push(announceApi(folder, api));
   say(`ready: peers at ${node.host}:${node.port}, API at ${api}`);
   return { node, api, stopAsked, stop };
+}
+
+/** An old log is expected in recovery, and only there: the checkpoint that would tell it is set aside. */
+function wishOf({ recovery = false, adoptLog = false }: DaemonParts, folder: DataFolder): RecoveryWish {
+  const forced = recovery || existsSync(folder.recovery);
+  if (forced && existsSync(folder.checkpoint)) renameSync(folder.checkpoint, `${folder.checkpoint}.before-recovery`);
+  return { forced, adopt: adoptLog, restored_seed: readIdentity(folder)?.restored === true };
 }
 
 /** Of the chain daemon and the event database. */

@@ -115,8 +115,6 @@ export interface ChannelMarks {
 /** What a node keeps apart from its log, for the day on which the log is lost, or an older one is put in its place. */
 export interface SafeKeeping {
   readonly marks: {
-    /** There were none: nothing is known of what an earlier life has signed. */
-    readonly fresh: boolean;
     /** By key_index. */
     all(): ReadonlyMap<number, ChannelMarks>;
     /** Raises a channel's marks. Written when it returns; throws when it cannot be, and then nothing may leave. */

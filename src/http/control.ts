@@ -18,6 +18,12 @@ export interface NodeInfo {
   readonly store: string;
   readonly log: { readonly position?: bigint; readonly checkpoint_key: string };
   readonly crypto_backend: string;
+  /** The log is older than what the node did: it only gets its money back. Absent in normal times. */
+  readonly recovery?: {
+    readonly code: string;
+    readonly reason: string;
+    readonly channels_left: readonly { readonly stream: StreamId; readonly peer_id: NodeId; readonly waits_for: 'peer_to_close' | 'chain' }[];
+  };
   readonly started_at: string;
 }
 

@@ -6,7 +6,8 @@ import { fromHex, isHex, toHex, type Hex, type NodeId } from '../../bolt/primiti
 
 /** Static backups that stay beside the newest. */
 const KEPT = 9;
-const NEWEST = 'channels.backup';
+/** The newest static backup's name in its folder. */
+export const NEWEST_BACKUP = 'channels.backup';
 /** No static backup of ours is larger: some 50,000 channels. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
@@ -21,7 +22,7 @@ export interface BackupFolder {
 /** `channels.backup` in a folder, and up to 9 earlier ones as `channels.backup.1` (the youngest of them) and so on. */
 export function openBackupFolder(folder: string): BackupFolder {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = join(folder, NEWEST);
+  const file = join(folder, NEWEST_BACKUP);
   return {
     file,
     read: () => (existsSync(file) && statSync(file).size <= MAX_BYTES ? new Uint8Array(readFileSync(file)) : undefined),

@@ -25,8 +25,6 @@ export class MarksError extends Error {
 }
 
 export interface MarksFile {
-  /** True when there was no file: nothing is known of what was signed before. */
-  readonly fresh: boolean;
   /** By key_index. */
   all(): ReadonlyMap<number, HighWater>;
   /** Raises a channel's marks, never lowers them. Written when it returns; throws when it cannot be. */
@@ -83,7 +81,6 @@ export function openMarksFile(file: string, node_id: NodeId): MarksFile {
   }
 
   return {
-    fresh,
     all: () => new Map([...places].map(([key_index, { marks }]) => [key_index, marks])),
     keep(key_index, wanted) {
       if (closed) throw new Error(`${file} is closed: no mark can be kept any more`);
@@ -94,7 +91,9 @@ export function openMarksFile(file: string, node_id: NodeId): MarksFile {
       const place: Place = { number, slot: slot === 0 ? 1 : 0, sequence: sequence + 1n, marks };
       writeSync(fd, slotBytes(key_index, place, node_id), 0, SLOT, HEADER + number * 2 * SLOT + place.slot * SLOT);
       places.set(key_index, place);
-      syncSoon();
+      // A channel's first marks wait for the disk: a channel without any is one that an earlier life made.
+      if (before === undefined) fdatasyncSync(fd);
+      else syncSoon();
     },
     sync() {
       if (!closed) fdatasyncSync(fd);

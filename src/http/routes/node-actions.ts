@@ -21,6 +21,14 @@ const info = z
     store: z.string(),
     log: z.object({ position: position.optional(), checkpoint_key: z.string() }),
     crypto_backend: z.string(),
+    recovery: z
+      .object({
+        code: z.string(),
+        reason: z.string(),
+        channels_left: z.array(z.object({ stream: z.string(), peer_id: z.string(), waits_for: z.enum(['peer_to_close', 'chain']) })),
+      })
+      .optional()
+      .meta({ description: 'The log is older than what the node did: nothing new may begin, and these channels are still to be paid out' }),
     started_at: time,
   })
   .meta({ id: 'NodeInfo' });
