@@ -8,7 +8,7 @@ import type { BundleHeader } from '../events/bundle.ts';
 import { StoreError, type StreamId } from '../events/store.ts';
 import type { StoredEntry } from '../events/verify.ts';
 import { auditChannel, type ChannelAudit } from './audit/channel.ts';
-import { watchCloses, type CloseReport } from './audit/closes.ts';
+import { checkClose, watchCloses, type CloseReport } from './audit/closes.ts';
 import { watchIntegrity, type ReadEntry } from './audit/integrity.ts';
 import { CheckFailed, emptyTally, mustEqual, type AuditFailure, type AuditReport, type Tally } from './audit/report.ts';
 import { auditGossip } from './audit/gossip.ts';
@@ -130,7 +130,7 @@ function startAudit({ checkpoints = [], cryptography = true, onEvent }: AuditOpt
         const report = closes.report(stream, state(), known);
         if (report === undefined) continue;
         reports.push(report);
-        if (report.outputs_equal_state === 'no') judge({ stream, ...report.cause }, () => mustEqual('close_differs', `outputs of the ${report.kind} ${report.txid} are those of the state`, 'yes', report.outputs_equal_state));
+        judge({ stream, ...report.cause }, () => checkClose(report));
       } catch (error) {
         if (!broken.has(stream)) broken.set(stream, { stream, code: codeOf(error), reason: (error as Error).message });
       }

@@ -1,11 +1,12 @@
-/** A test peer's facts as a log: envelopes for projections, and a whole log for the auditor, forged or not. */
-import { createMemoryDisk } from '../../src/adapters/store/memory-storage.ts';
+/** A test peer's facts as a log: envelopes for projections, and one channel under audit, its facts forged or not. */
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import type { EventEnvelope } from '../../src/events/envelope.ts';
 import type { Event } from '../../src/events/registry.ts';
 import type { StreamId } from '../../src/events/store.ts';
-import { auditLog, type AuditReport, type LogLine } from '../../src/projections/audit.ts';
-import { named, writeLog, type Node } from './audited-pair.ts';
+import { auditChannel } from '../../src/projections/audit/channel.ts';
+import { checkClose, watchCloses, type CloseReport } from '../../src/projections/audit/closes.ts';
+import { emptyTally, type CheckFailed } from '../../src/projections/audit/report.ts';
+import { named } from './audited-pair.ts';
 import type { Peer } from './channel-pair.ts';
 
 export const PEER_STREAM: StreamId = 'channel-peer-0';
@@ -21,12 +22,21 @@ export function told(stream: StreamId, events: readonly Event[], from = 0): Even
 /** Changes an event of a log, or takes it away; the one given is a copy. */
 export type Forgery = (event: ChannelEvent) => ChannelEvent | undefined;
 
-/** Audits a log that holds these facts. Its hashes and checkpoints are in order: who forged it has the log's key. */
-export async function auditPeer({ name, signer, events }: Peer, forgery: Forgery = (event) => event, cryptography = true): Promise<AuditReport> {
+/** What the auditor says of one channel's facts, those of other streams left aside; it goes no further than the first failure. */
+export function auditPeer({ events }: Peer, forgery: Forgery = (event) => event, cryptography = true): { readonly failure?: CheckFailed; readonly close?: CloseReport } {
   const forged = events.flatMap((event) => forgery(structuredClone(event)) ?? []);
-  const disk = createMemoryDisk();
-  const node = { name, signer, log: forged.map((event) => ({ stream: PEER_STREAM, events: [event] })) } as unknown as Node;
-  await (await writeLog(node, disk)).close();
-  const lines = disk.rows.map(({ position, entry, hash, stream, revision }): LogLine => ({ kind: 'entry', position: BigInt(position), entry, hash, stream, revision: BigInt(revision) }));
-  return auditLog({ lines, checkpoints: [...disk.checkpoints.values()].map(({ note }) => note), cryptography });
+  const channel = auditChannel(emptyTally(), cryptography);
+  const closes = watchCloses();
+  let close: CloseReport | undefined;
+  try {
+    for (const envelope of told(PEER_STREAM, forged)) {
+      channel.take(envelope.event as ChannelEvent);
+      closes.take(envelope);
+    }
+    close = closes.report(PEER_STREAM, channel.state(), channel.known);
+    if (close !== undefined) checkClose(close);
+    return { close };
+  } catch (failure) {
+    return { failure: failure as CheckFailed, close };
+  }
 }

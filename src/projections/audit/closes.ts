@@ -8,6 +8,7 @@ import type { Position, StreamId } from '../../events/store.ts';
 import { channelFees, totalsOf, type FeeRow, type FeeTotals } from '../fee-ledger.ts';
 import { confirmedCommitment } from '../spend-fees.ts';
 import type { KnownCommitments } from './closing.ts';
+import { CheckFailed } from './report.ts';
 
 /** The event that began the end, where the log has it. */
 export interface CloseCause {
@@ -79,6 +80,11 @@ export function watchCloses(): CloseWatch {
       return { stream, by, cause, ...endOf(stream, state, known) };
     },
   };
+}
+
+/** Throws CheckFailed for an end that paid something else than its state says. */
+export function checkClose({ kind, txid, outputs_equal_state }: CloseReport): void {
+  if (outputs_equal_state === 'no') throw new CheckFailed('close_differs', `outputs of the ${kind} on chain`, 'those of the transaction that the log rebuilds', txid);
 }
 
 /** Who it was and why, of events that can begin an end. */
