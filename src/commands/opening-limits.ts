@@ -38,14 +38,13 @@ export interface Crowd {
 
 /** Why a peer's open_channel is turned down unread. Who is trusted, or has a confirmed channel with us, does not stand in the strangers' queue. */
 export function crowded({ limits, ofPeer, all, abandoned, trusted }: Crowd): Refusal | undefined {
-  const count = (states: readonly ChannelState[], which: (state: ChannelState) => boolean): number => states.filter(which).length;
   const over = (code: string, channels: number, limit: number): Refusal | undefined => (channels >= limit ? refuse(code, { channels, limit }, 'warning').refused : undefined);
   const own =
-    over('too_many_pending_channels_of_peer', count(ofPeer, isPending), limits.max_pending_per_peer) ??
-    over('too_many_channels_of_peer', count(ofPeer, isThere), limits.max_channels_per_peer) ??
-    over('too_many_channels', count(all, isThere), limits.max_channels);
+    over('too_many_pending_channels_of_peer', ofPeer.filter(isPending).length, limits.max_pending_per_peer) ??
+    over('too_many_channels_of_peer', ofPeer.filter(isThere).length, limits.max_channels_per_peer) ??
+    over('too_many_channels', all.filter(isThere).length, limits.max_channels);
   const isKnown = ofPeer.some((state) => isThere(state) && isEstablished(state) && state.funding.confirmed !== undefined);
   if (own !== undefined || trusted) return own;
   const lost = over('too_many_abandoned_openings', abandoned, limits.max_abandoned_per_block);
-  return lost ?? (isKnown ? undefined : over('too_many_pending_channels', count(all, isPending), limits.max_pending));
+  return lost ?? (isKnown ? undefined : over('too_many_pending_channels', all.filter(isPending).length, limits.max_pending));
 }

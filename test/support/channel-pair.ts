@@ -88,9 +88,10 @@ export class Pair {
 }
 
 /** Both peers before their first message. */
-export function strangers({ policies = {}, simple_close = false }: PairOptions = {}): Pair {
+export function strangers({ policies = {}, simple_close = false, zero_conf = false }: PairOptions = {}): Pair {
   const pair = new Pair(new Peer('alice', { ...POLICY, ...policies.alice }), new Peer('bob', { ...POLICY, ...policies.bob }));
   if (simple_close) for (const peer of pair.peers) peer.features = new Set(['option_shutdown_anysegwit', 'option_simple_close']);
+  pair.bob.trusts = zero_conf;
   return pair;
 }
 
