@@ -64,25 +64,25 @@ describe.each([opening, busyLife])('$name', (story) => {
     const [left, right] = [ends(0), ends(1)];
     const pairs = left.flatMap((_, sent) => right.flatMap((__, heard) => (heard < reach[0][sent]! && sent < reach[1][heard]! ? [[sent, heard] as const] : [])));
     told.pairs = pairs.length;
-    for (const [sent, heard] of some(pairs, runs(12, 60))) await cut({ limits: [left[sent]!, right[heard]!], when: 'at_rest' });
+    for (const [sent, heard] of some(pairs, runs(12, 24))) await cut({ limits: [left[sent]!, right[heard]!], when: 'at_rest' });
   });
 
   it('cut in the very moment that a frame finds no room, with and without the power of either side, it loses nothing', async () => {
     const plans = ([0, 1] as const).flatMap((direction) => ends(direction).flatMap((end) =>
       [undefined, ...CUT_PAIR].map((dies): CutPlan => ({ limits: limitsOf(direction, end), when: 'at_once', ...(dies === undefined ? {} : { dies }) }))));
-    for (const plan of some(plans, runs(36, 150))) await cut(plan);
+    for (const plan of some(plans, runs(36, 60))) await cut(plan);
   });
 
   it('cut when nothing moves any more, with the power of either side, it loses nothing', async () => {
     const plans = ([0, 1] as const).flatMap((direction) => ends(direction).flatMap((end) => CUT_PAIR.map((dies): CutPlan => ({ limits: limitsOf(direction, end), when: 'at_rest', dies }))));
-    for (const plan of some(plans, runs(24, 100))) await cut(plan);
+    for (const plan of some(plans, runs(24, 40))) await cut(plan);
   });
 
   it('cut inside a frame, it ends as if cut before it', async () => {
     for (const direction of [0, 1] as const) {
       const frames = whole.frames()[direction];
       const kinds = frames.filter(({ type }, index) => frames.findIndex((other) => other.type === type) === index);
-      for (const [index, frame] of some(kinds.map((kind) => [frames.indexOf(kind), kind] as const), runs(3, 8))) {
+      for (const [index, frame] of some(kinds.map((kind) => [frames.indexOf(kind), kind] as const), runs(3, 3))) {
         const start = index === 0 ? 0 : frames[index - 1]!.end;
         for (const bytes of insides(start, frame)) {
           const lived = await cut({ limits: limitsOf(direction, bytes), when: 'at_rest' });

@@ -1,6 +1,6 @@
 /** What two machines live through while their wire breaks: a channel that opens; and one on which payments go both ways, the feerate changes, and which closes with an HTLC in flight. */
 import { expect } from 'vitest';
-import { msat, sat, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { msat, msatToSat, sat, type Hex32 } from '../../../src/bolt/primitives.ts';
 import { isEstablished, type EstablishedState } from '../../../src/domain/channel/state.ts';
 import { CutNetwork, type CutPlan } from './cut-network.ts';
 import type { Frame } from './framed-wire.ts';
@@ -67,6 +67,7 @@ export const busyLife: CutStory = {
   begin: (time) => openRow(time, CUT_PAIR, [CHANNEL]),
   async live(network) {
     const before = fundsOf(network);
+    const coins = await wallets(network);
     const asked = await invoicesFor(network, PAYMENTS);
     await payAll(network, asked.slice(0, 2));
     wish(network, setFeerate);
@@ -78,10 +79,10 @@ export const busyLife: CutStory = {
     expect(phases(network)).toEqual(['closing', 'closing']);
     const logs = await auditedLogs(network.machines);
     const outcome = assertStories(network, asked, before, logs);
-    await mine(network, 6);
+    await mine(network, 8);
     expect(phases(network)).toEqual(['closed', 'closed']);
-    await auditedLogs(network.machines);
-    return { outcome, alice: booksOf(network, 'alice'), bob: booksOf(network, 'bob'), wallets: await wallets(network) };
+    await auditedLogs(network.machines, []);
+    return { outcome, alice: booksOf(network, 'alice'), bob: booksOf(network, 'bob'), closing_fees: await closingFees(network, coins) };
   },
 };
 
@@ -157,4 +158,14 @@ function booksOf(network: CutNetwork, name: string) {
 
 async function wallets(network: CutNetwork): Promise<readonly bigint[]> {
   return Promise.all(CUT_PAIR.map(async (name) => (await network.machine(name).node.wallet.balance()).total_sat));
+}
+
+/**
+ * What each side gave for the close, sat, the smaller first: its balance, less what came into its wallet. With
+ * option_simple_close either side's transaction may be the one that the miner took, and its closer pays.
+ */
+async function closingFees(network: CutNetwork, before: readonly bigint[]): Promise<readonly bigint[]> {
+  const after = await wallets(network);
+  const fees = CUT_PAIR.map((name, side) => before[side]! + msatToSat(stateOf(network, name)!.commitments.local_msat) - after[side]!);
+  return fees.toSorted((a, b) => (a < b ? -1 : 1));
 }

@@ -80,6 +80,7 @@ function admit(own: Life, peer: Life, connection: PeerConnection): void {
   if (!own.alive) return;
   const session: Session = {
     peer_id: peer.node_id,
+    features: connection.features,
     send: (message) => own.alive && connection.send(message),
     close: (code, detail) => connection.close('closed_by_us', `${code}: ${detail}`),
   };
