@@ -5,6 +5,7 @@ import { anchorsCost, commitmentFee } from '../../src/bolt/03-transactions/fees.
 import { parseTx } from '../../src/bolt/03-transactions/tx-parse.ts';
 import { msat, sat } from '../../src/bolt/primitives.ts';
 import { type ChannelState, isEstablished } from '../../src/domain/channel/state.ts';
+import { confirmedClaims } from '../../src/domain/onchain/claims.ts';
 import { until } from '../../src/playground/waiting.ts';
 import { type ChainChannel, type ChainNodes, MINIMUM_DEPTH, startChainNodes, TO_SELF_DELAY, waiting, whenUsable } from '../support/chain-nodes.ts';
 import { describeWithLitecoind } from './with-litecoind.ts';
@@ -22,6 +23,11 @@ describeWithLitecoind('two nodes on litecoind', () => {
   const fundingOf = (state: ChannelState) => (isEstablished(state) ? state.funding : undefined);
   const scidsOf = ({ ends }: ChainChannel) => Object.values(ends).map((state) => fundingOf(state())?.confirmed?.short_channel_id);
   const closed = (state: ChannelState) => (state.phase === 'closed' ? state : undefined);
+  type Closed = Extract<ChannelState, { phase: 'closed' }>;
+  /** What the claims that confirmed paid, sat. */
+  const claimFees = (state: Closed) => confirmedClaims(state).reduce((sum, { fee_satoshis }) => sum + fee_satoshis, 0n);
+  /** Blocks from the commitment to the claim of our output. */
+  const claimedAfter = ({ onchain, spend }: Closed) => onchain!.outputs.find(({ spent }) => spent?.by === 'local')!.spent!.block_height - spend!.block_height;
   const eventsOf = async (name: string, stream: string) => {
     const types: string[] = [];
     for await (const { event } of nodes.node(name).store.read(stream)) types.push(event.type);
@@ -126,10 +132,10 @@ describeWithLitecoind('two nodes on litecoind', () => {
     await mineUntilClosed(channel);
     const [alice, bob] = [closed(channel.ends['alice']!())!, closed(channel.ends['bob']!())!];
     expect([alice.spend!.kind, bob.spend!.kind]).toEqual(['local', 'remote']);
-    expect(alice.sweeps[0]!.confirmed_height! - alice.spend!.block_height).toBe(TO_SELF_DELAY);
-    expect(bob.sweeps[0]!.confirmed_height! - bob.spend!.block_height).toBeLessThan(TO_SELF_DELAY);
-    expect(await nodes.wallet('alice')).toBe(before.alice + 700_000n - cost - alice.sweeps[0]!.fee_satoshis);
-    expect(await nodes.wallet('bob')).toBe(before.bob + 300_000n - bob.sweeps[0]!.fee_satoshis);
+    expect(claimedAfter(alice)).toBe(TO_SELF_DELAY);
+    expect(claimedAfter(bob)).toBeLessThan(TO_SELF_DELAY);
+    expect(await nodes.wallet('alice')).toBe(before.alice + 700_000n - cost - claimFees(alice));
+    expect(await nodes.wallet('bob')).toBe(before.bob + 300_000n - claimFees(bob));
   });
 
   it('a commitment that is reorganised out is owed to the chain again, and its sweep with it', async () => {
@@ -146,10 +152,10 @@ describeWithLitecoind('two nodes on litecoind', () => {
     await mineUntilClosed(channel);
     const [alice, bob] = [closed(channel.ends['alice']!())!, closed(channel.ends['bob']!())!];
     expect([alice.spend!.kind, bob.spend!.kind]).toEqual(['remote', 'local']);
-    expect(await nodes.wallet('bob')).toBe(before.bob + 400_000n - bob.sweeps[0]!.fee_satoshis);
+    expect(await nodes.wallet('bob')).toBe(before.bob + 400_000n - claimFees(bob));
     const { terms, commitments } = alice;
     const cost = commitmentFee(terms.format, commitments.fees[0]!.feerate_per_kw, 0) + anchorsCost(terms.format);
-    expect(await nodes.wallet('alice')).toBe(before.alice + 600_000n - cost - alice.sweeps[0]!.fee_satoshis);
+    expect(await nodes.wallet('alice')).toBe(before.alice + 600_000n - cost - claimFees(alice));
   });
 
   it('a backend that ends and comes back is waited for; what happened meanwhile is heard of', async () => {
@@ -195,7 +201,7 @@ describeWithLitecoind('two nodes on litecoind', () => {
     await mineUntilClosed(channel);
     const bob = closed(channel.ends['bob']!())!;
     expect(bob.spend!.kind).toBe('remote');
-    expect(await nodes.wallet('bob')).toBe(before + 200_000n - bob.sweeps[0]!.fee_satoshis);
+    expect(await nodes.wallet('bob')).toBe(before + 200_000n - claimFees(bob));
   });
 
   /** Closes by agreement; who is the closer of the transaction in the block pays its fee. Balances in sat. */

@@ -203,7 +203,7 @@ describe('fulgurite log show', () => {
   it('is the same in JSON, one array', async () => {
     const lines = JSON.parse((await run('log', 'show', '--json', '--channel', 'channel-alice', data)).out);
     expect(lines[0]).toMatchObject({ node: 'bob', channel: pair.bob.stream, number: 1, direction: 'received', name: 'open_channel' });
-    expect(lines.at(-1)).toMatchObject({ direction: 'fact', name: 'ChannelClosed', phase: 'closed' });
+    expect(lines.at(-1)).toMatchObject({ direction: 'fact', name: 'ChannelResolved', phase: 'closed' });
   });
 
   it('names the channels there are when asked for another', async () => {

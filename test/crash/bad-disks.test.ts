@@ -80,7 +80,7 @@ describe('safety 29: a folder put back from an old copy, its checkpoint too', ()
     expect(await spends('alice')).toEqual(['future']);
     await until('the sweep', async () => {
       world.chain.mineBlocks(1);
-      return (await typesOf('alice')).has('SweepConfirmed') ? [] : ['SweepConfirmed'];
+      return (await typesOf('alice')).has('OutputSpent') ? [] : ['OutputSpent'];
     }, { ...patience, everyMs: 300 });
     const { report } = await auditedLog({ folder: world.folder('alice'), nodeId: world.nodeId('alice') });
     expect(report.failures).toEqual([]);

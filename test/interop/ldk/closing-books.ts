@@ -1,5 +1,6 @@
 /** A close, told by the chain: what each side had, what it found there, what miners and anchors took. Nothing may be missing. */
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
+import { confirmedClaims } from '../../../src/domain/onchain/claims.ts';
 import { until } from '../../../src/playground/waiting.ts';
 import { type Link, mustBe, type World } from './world.ts';
 
@@ -40,7 +41,7 @@ export async function booksOfClose(world: World, link: Link, close: () => Promis
     reason,
     funding,
     ours: (await world.nodes.wallet(ours)) - before,
-    sweep_fee: sum(state.sweeps.map(({ fee_satoshis }) => fee_satoshis)),
+    sweep_fee: sum(confirmedClaims(state).map(({ fee_satoshis }) => fee_satoshis)),
     theirs: claimed_sat,
     anchors: kind !== 'mutual' && format === 'anchors_zero_fee_htlc_tx' ? sum(values.filter((value) => value === ANCHOR_SAT)) : 0n,
     fee: funding - sum(values),
