@@ -1,10 +1,10 @@
-/** Two machines on a framed wire that breaks once: after so many bytes of either direction, and perhaps with the power of one of them. */
+/** Machines in a row of two on framed wires that break: each connection after so many bytes of either direction, and perhaps with the power of a machine. */
 import { FramedWire, NO_LIMITS, type Frame, type Limits } from './framed-wire.ts';
 import { SimulatedNetwork, type OpenedRow } from './network.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
-export interface CutPlan {
-  /** Bytes that each direction of the first connection carries. */
+export interface Cut {
+  /** Bytes that each direction of the connection carries. */
   readonly limits: Limits;
   /** When it breaks: once nothing can move any more, or with the first byte that finds no room. */
   readonly when: 'at_rest' | 'at_once';
@@ -12,30 +12,39 @@ export interface CutPlan {
   readonly dies?: string;
 }
 
+export interface CutOptions {
+  /** Of the first connection, of the one after it, ...; those that follow last. */
+  readonly cuts?: readonly Cut[];
+  /** Of delays of the stores. Absent: everything is prompt. */
+  readonly seed?: number;
+  readonly trace?: (line: string) => void;
+}
+
 export class CutNetwork extends SimulatedNetwork {
   readonly #time: VirtualTime;
   readonly #joined: FramedWire[];
-  readonly #plan: CutPlan | undefined;
-  /** It broke as planned. */
-  struck = false;
+  readonly #cuts: readonly Cut[];
+  /** Connections that broke as planned. */
+  strikes = 0;
 
-  constructor(row: OpenedRow, plan?: CutPlan, trace?: (line: string) => void) {
+  constructor(row: OpenedRow, { cuts = [], seed, trace }: CutOptions = {}) {
     const joined: FramedWire[] = [];
-    const held: { strike?: () => void } = {};
+    const struck: { by?: (wire: FramedWire, cut: Cut) => void } = {};
     super({
       ...row,
+      seed,
       trace,
       wires(left, right, world) {
-        const limits = joined.length === 0 && plan !== undefined ? plan.limits : NO_LIMITS;
-        const wire = new FramedWire(left, right, world, limits, () => plan?.when === 'at_once' && held.strike?.());
+        const cut = cuts[joined.length];
+        const wire: FramedWire = new FramedWire(left, right, world, cut?.limits ?? NO_LIMITS, () => cut?.when === 'at_once' && struck.by?.(wire, cut));
         joined.push(wire);
         return wire;
       },
     });
     this.#time = row.time;
     this.#joined = joined;
-    this.#plan = plan;
-    held.strike = () => setImmediate(() => this.#strike());
+    this.#cuts = cuts;
+    struck.by = (wire, cut) => void setImmediate(() => this.#strike(wire, cut));
   }
 
   /** What the first connection carried so far, each way. */
@@ -43,17 +52,21 @@ export class CutNetwork extends SimulatedNetwork {
     return this.#joined[0]!.frames;
   }
 
+  /** As the others rest; what waits behind a limit is lost then. */
   override async rest(): Promise<void> {
     await this.#time.rest();
-    if (this.#joined[0]?.holds === true) this.#strike();
+    for (let wire = this.#joined.at(-1); wire?.holds === true; wire = this.#joined.at(-1)) {
+      this.#strike(wire, this.#cuts[this.#joined.length - 1]!);
+      await this.#time.rest();
+    }
     await super.rest();
   }
 
-  #strike(): void {
-    if (this.struck) return;
-    this.struck = true;
+  #strike(wire: FramedWire, { dies }: Cut): void {
+    if (wire.isCut) return;
+    this.strikes++;
     this.log('wire', 'is cut');
-    this.#joined[0]!.cut();
-    if (this.#plan?.dies !== undefined) this.machine(this.#plan.dies).kill();
+    wire.cut();
+    if (dies !== undefined) this.machine(dies).kill();
   }
 }

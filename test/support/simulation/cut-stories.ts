@@ -2,11 +2,11 @@
 import { expect } from 'vitest';
 import { msat, msatToSat, sat, type Hex32 } from '../../../src/bolt/primitives.ts';
 import { isEstablished, type EstablishedState } from '../../../src/domain/channel/state.ts';
-import { CutNetwork, type CutPlan } from './cut-network.ts';
+import { CutNetwork, type CutOptions } from './cut-network.ts';
 import type { Frame } from './framed-wire.ts';
-import { assertStories, auditedLogs, fundsOf } from './laws.ts';
+import { assertStories, auditedLogs, fundsOf, type Funds, type Outcome } from './laws.ts';
 import { openRow, type OpenedRow } from './network.ts';
-import { invoicesFor, payAll, type PlannedPayment } from './payments.ts';
+import { invoicesFor, payAll, type AskedPayment, type PlannedPayment } from './payments.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 export const CUT_PAIR = ['alice', 'bob'] as const;
@@ -23,20 +23,20 @@ export interface CutStory {
 
 export interface Lived {
   readonly books: unknown;
-  /** Whether the wire came to its planned end. */
-  readonly struck: boolean;
+  /** Connections that came to their planned end. */
+  readonly strikes: number;
   /** What the first connection carried, each way. */
   readonly frames: () => readonly [readonly Frame[], readonly Frame[]];
 }
 
 /** One life, checked by every law. */
-export async function liveStory(story: CutStory, row: OpenedRow, plan?: CutPlan, trace?: (line: string) => void): Promise<Lived> {
-  const network = new CutNetwork(row, plan, trace);
+export async function liveStory(story: Pick<CutStory, 'live'>, row: OpenedRow, options: CutOptions = {}): Promise<Lived> {
+  const network = new CutNetwork(row, options);
   const { height } = await row.chain.tip();
   try {
     await network.boot();
     const books = await story.live(network);
-    return { books, struck: network.struck, frames: () => network.frames };
+    return { books, strikes: network.strikes, frames: () => network.frames };
   } finally {
     await forget(network, height);
   }
@@ -70,21 +70,58 @@ export const busyLife: CutStory = {
     const coins = await wallets(network);
     const asked = await invoicesFor(network, PAYMENTS);
     await payAll(network, asked.slice(0, 2));
-    wish(network, setFeerate);
+    wish(network, feerateOf(FEERATE));
     await payAll(network, asked.slice(2, 4));
-    await untilWished(network, setFeerate);
-    wish(network, close);
+    await untilWished(network, feerateOf(FEERATE));
+    wish(network, closeBy('bob'));
     await payAll(network, asked.slice(4));
-    await untilWished(network, close);
-    expect(phases(network)).toEqual(['closing', 'closing']);
-    const logs = await auditedLogs(network.machines);
-    const outcome = assertStories(network, asked, before, logs);
-    await mine(network, 8);
-    expect(phases(network)).toEqual(['closed', 'closed']);
-    await auditedLogs(network.machines, []);
-    return { outcome, alice: booksOf(network, 'alice'), bob: booksOf(network, 'bob'), closing_fees: await closingFees(network, coins) };
+    await untilWished(network, closeBy('bob'));
+    const outcome = await rightInTheEnd(network, asked, before);
+    const closing_fees = await closed(network, coins);
+    return { outcome, alice: booksOf(network, 'alice'), bob: booksOf(network, 'bob'), closing_fees };
   },
 };
+
+/** What users want of a channel, each at a time of its own, ms. */
+export interface RandomLife {
+  readonly payments: readonly PlannedPayment[];
+  readonly feerates: readonly { readonly feerate_per_kw: number; readonly delay: number }[];
+  readonly close?: { readonly by: string; readonly delay: number };
+}
+
+/** A channel that begins as the busy one does. Answers how its payments ended. */
+export const randomLife = ({ payments, feerates, close }: RandomLife): Pick<CutStory, 'live'> => ({
+  async live(network) {
+    const before = fundsOf(network);
+    const coins = await wallets(network);
+    const asked = await invoicesFor(network, payments);
+    for (const { feerate_per_kw, delay } of feerates) wish(network, feerateOf(feerate_per_kw), delay);
+    if (close !== undefined) wish(network, closeBy(close.by), close.delay);
+    await payAll(network, asked);
+    if (close !== undefined) await untilWished(network, closeBy(close.by));
+    const outcome = await rightInTheEnd(network, asked, before);
+    if (close !== undefined) await closed(network, coins);
+    return outcome;
+  },
+});
+
+/** Both ends agree, no HTLC is left, both logs are whole, and every payment ended as its story says. */
+async function rightInTheEnd(network: CutNetwork, asked: readonly AskedPayment[], before: Funds): Promise<Outcome> {
+  const [alice, bob] = CUT_PAIR.map((name) => booksOf(network, name));
+  expect({ ...bob!, local_msat: bob!.remote_msat, remote_msat: bob!.local_msat, next_offered_id: bob!.next_received_id, next_received_id: bob!.next_offered_id }).toEqual(alice);
+  expect(['normal', 'closing']).toContain(alice!.phase);
+  expect(alice!.htlcs).toEqual([]);
+  return assertStories(network, asked, before, await auditedLogs(network.machines));
+}
+
+/** The close is mined and buried. Answers what each side gave for it. */
+async function closed(network: CutNetwork, coins: readonly bigint[]): Promise<readonly bigint[]> {
+  expect(phases(network)).toEqual(['closing', 'closing']);
+  await mine(network, 8);
+  expect(phases(network)).toEqual(['closed', 'closed']);
+  await auditedLogs(network.machines, []);
+  return closingFees(network, coins);
+}
 
 export const opening: CutStory = {
   name: 'a channel that opens',
@@ -107,7 +144,8 @@ interface Wish {
 }
 
 /** A node that is off, or that just lost its peer, answers with an error or not at all. */
-const wish = (network: CutNetwork, { ask }: Wish): void => void setTimeout(() => void ask(network)?.catch(() => undefined), 1);
+const wish = (network: CutNetwork, { ask }: Wish, delay = 1): void =>
+  void setTimeout(() => void Promise.resolve().then(() => ask(network)).catch(() => undefined), delay);
 
 async function untilWished(network: CutNetwork, one: Wish): Promise<void> {
   await network.rest();
@@ -128,14 +166,14 @@ function channelOf(network: CutNetwork, name: string) {
 const stateOf = (network: CutNetwork, name: string) => channelOf(network, name)?.state as EstablishedState | undefined;
 const phases = (network: CutNetwork) => CUT_PAIR.map((name) => stateOf(network, name)?.phase);
 
-const setFeerate: Wish = {
-  come: (network) => CUT_PAIR.every((name) => stateOf(network, name)!.commitments.fees.at(-1)!.feerate_per_kw === FEERATE),
-  ask: (network) => nodeOf(network, 'alice')?.setFeerate(channelOf(network, 'alice')!.stream, FEERATE),
-};
-const close: Wish = {
+const feerateOf = (feerate_per_kw: number): Wish => ({
+  come: (network) => CUT_PAIR.every((name) => stateOf(network, name)!.commitments.fees.at(-1)!.feerate_per_kw === feerate_per_kw),
+  ask: (network) => nodeOf(network, 'alice')?.setFeerate(channelOf(network, 'alice')!.stream, feerate_per_kw),
+});
+const closeBy = (name: string): Wish => ({
   come: (network) => phases(network).every((phase) => phase !== 'normal'),
-  ask: (network) => nodeOf(network, 'bob')?.closeChannel(channelOf(network, 'bob')!.stream),
-};
+  ask: (network) => nodeOf(network, name)?.closeChannel(channelOf(network, name)!.stream),
+});
 const open: Wish = {
   come: (network) => stateOf(network, 'alice') !== undefined,
   ask: (network) => nodeOf(network, 'alice')?.openChannel({ peer_id: network.machine('bob').node.node_id, ...CHANNEL }),
