@@ -23,7 +23,7 @@ export interface Daemons {
   daemon(name: string): Daemon;
   /** Lines that a node wrote for people. */
   log(name: string): string;
-  start(name: string): Promise<Daemon>;
+  start(name: string, wish?: { readonly recovery?: boolean; readonly adoptLog?: boolean }): Promise<Daemon>;
   halt(name: string): Promise<void>;
   /** Mines, and waits until every node has taken the blocks in. */
   mine(blocks: number): Promise<void>;
@@ -75,10 +75,11 @@ export async function startDaemonsWith(own: Readonly<Record<string, Readonly<Rec
   const logs = new Map<string, string>();
   const data = (name: string): string => join(folder, name);
 
-  async function start(name: string): Promise<Daemon> {
+  async function start(name: string, wish: Parameters<Daemons['start']>[1] = {}): Promise<Daemon> {
     const out = { write: (text: string) => void logs.set(name, (logs.get(name) ?? '') + text) };
     const secrets: string[] = [];
     const daemon = await startDaemon({
+      ...wish,
       config: settings(data(name), name, own[name]),
       logger: createLogger({ level: 'debug', format: 'json', out, secrets: () => secrets }),
       passphrase: async () => PASSPHRASE,
