@@ -17,7 +17,7 @@ function describeClose(close: CloseReport, paint: ReturnType<typeof painter>): r
     ending(close),
     `outputs equal the last state: ${verdict(close, paint)}`,
     ...describeOutputs(close),
-    ...(transactions.length === 0 ? [] : describeFees(transactions)),
+    ...(transactions.length === 0 ? [] : describeFees(transactions, { ofOneChannel: true })),
     `fee_sat ${grouped(fees.fee_sat)} confirmed: ${ours}; pending ${grouped(fees.pending_sat)}`,
   ];
 }

@@ -39,11 +39,11 @@ export function describeLedger({ node, rows: { rows, totals }, position, recorde
   ];
 }
 
-/** A table of transactions, the same in `fulgurite audit`. */
-export function describeFees(rows: readonly FeeRow[]): readonly string[] {
-  const header = ['kind', 'txid', 'block', 'inputs_sat', 'outputs_sat', 'fee_sat', 'who paid', 'channel'];
+/** A table of transactions, with the channel of each where they are of several. */
+export function describeFees(rows: readonly FeeRow[], { ofOneChannel = false } = {}): readonly string[] {
+  const header = ['kind', 'txid', 'block', 'inputs_sat', 'outputs_sat', 'fee_sat', 'who paid', ...(ofOneChannel ? [] : ['channel'])];
   const cells = rows.map(({ kind, txid, status, block_height, inputs_sat, outputs_sat, fee_sat, parts, stream = '' }) => [
-    kind, txid, block_height === undefined ? status : String(block_height), grouped(inputs_sat), grouped(outputs_sat), grouped(fee_sat), describeParts(parts), stream,
+    kind, txid, block_height === undefined ? status : String(block_height), grouped(inputs_sat), grouped(outputs_sat), grouped(fee_sat), describeParts(parts), ...(ofOneChannel ? [] : [stream]),
   ]);
   return table([header, ...cells], [3, 4, 5]);
 }

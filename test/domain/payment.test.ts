@@ -87,6 +87,13 @@ describe('a payment', () => {
     expect(events[1]).toMatchObject({ type: 'PaymentFailed', code: 'fee_limit_exceeded', reason: expect.stringMatching(/1001 msat.*1000 msat/) });
   });
 
+  it('safety 25: the fee limit is the whole payment\'s: one part at a time, each within it, to the msat', () => {
+    const atLimit = given(paymentDecider).when(startPayment({ plan: routeOver('bob', 1_000) })).thenTypes('PaymentStarted', 'AttemptPlanned');
+    // Only when nothing of the first is out any more does the next begin, and it has the same limit.
+    atLimit.when(resolve(0, failedAt(1, 'temporary_channel_failure'), routeOver('dave', 1_000))).thenTypes('AttemptFailed', 'AttemptPlanned');
+    atLimit.when(resolve(0, failedAt(1, 'temporary_channel_failure'), routeOver('dave', 1_001))).thenTypes('AttemptFailed', 'PaymentFailed');
+  });
+
   it('that failed may be started again; its attempts go on counting', () => {
     given(paymentDecider)
       .when(startPayment())
