@@ -1,17 +1,18 @@
 /** A node without its rim: rules, loops, stories and inboxes tied together over the ports they are given. Any store, chain, signer or wire will do. */
 import { decodeChannelType } from './bolt/09-features/channel-types.ts';
-import { CHANNEL_TYPES, features } from './bolt/09-features/features.ts';
+import { CHANNEL_TYPES } from './bolt/09-features/features.ts';
 import { decodeAddress } from './bolt/address.ts';
 import type { Currency } from './bolt/11-payment-encoding/invoice.ts';
 import { NETWORKS, type NetworkName } from './bolt/networks.ts';
-import { msat, sat, type BlockHeight, type Hex, type Hex32, type Msat, type NodeId, type Sat } from './bolt/primitives.ts';
+import { msat, type BlockHeight, type Hex, type Hex32, type Msat, type NodeId, type Sat } from './bolt/primitives.ts';
 import { rememberAttachments } from './commands/attachments.ts';
 import { ChainInbox } from './commands/chain-inbox.ts';
 import type { ChannelContext } from './commands/channel-context.ts';
 import { Channels, isChannelStream } from './commands/channels.ts';
 import { createInvoices, type InvoiceRequest, type InvoiceResult } from './commands/create-invoice.ts';
+import { promiseBreach } from './commands/close-channel.ts';
 import { createDispatch } from './commands/dispatch.ts';
-import { createFeerates, DEFAULT_CEILING_PER_KW } from './commands/feerates.ts';
+import { createFeerates } from './commands/feerates.ts';
 import { createFeeUpdates } from './commands/fee-updates.ts';
 import { createGossipInbox } from './commands/gossip-inbox.ts';
 import { startInvoiceTimeouts } from './commands/invoice-timeouts.ts';
@@ -24,7 +25,8 @@ import { createPrivateChannels } from './commands/private-channels.ts';
 import { PeerInbox } from './commands/peer-inbox.ts';
 import { createQuietStreams } from './commands/quiet-streams.ts';
 import { fundingPurpose, reclaimFunding, reclaimLost } from './commands/reclaim-funding.ts';
-import { createChainContact, type ChainTrouble, type ContactLimits } from './commands/onchain/chain-contact.ts';
+import { createChainContact } from './commands/onchain/chain-contact.ts';
+import { anchorReserve, reserveBreach } from './commands/onchain/anchor-reserve.ts';
 import { createClaimDesk } from './commands/onchain/claim-desk.ts';
 import { watchMempoolForPreimages } from './commands/onchain/mempool-preimages.ts';
 import { revokedSpec } from './commands/onchain/revoked-spec.ts';
@@ -32,15 +34,19 @@ import { createSender, type SentCoins } from './commands/send-coins.ts';
 import { createSafekeeping, readLog, type RecoveryStatus, type RecoveryWish } from './commands/safekeeping.ts';
 import { startSagaRunner, type SagaRunner } from './commands/saga-runner.ts';
 import { createWallet, type Wallet, type WalletOptions } from './commands/wallet.ts';
+import type { ChainTrouble, ContactLimits } from './domain/chain-contact.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
-import { commitmentFeerate, DEFAULT_FEE_POLICY, type FeePolicy } from './domain/channel/fee-policy.ts';
+import { commitmentFeerate } from './domain/channel/fee-policy.ts';
 import type { ChannelState } from './domain/channel/state.ts';
 import { describeRefusal, type Refusal } from './domain/decider.ts';
 import type { Chain, SafeKeeping, Signer } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
 import type { RoutingGraph } from './domain/routing/graph.ts';
 import type { EventStore, StreamId } from './events/store.ts';
+import { DEFAULT_FEES, DEFAULT_FORWARDING, DEFAULT_POLICY, OUR_FEATURES, type FeeOptions } from './node-defaults.ts';
 import { allSagas } from './sagas/index.ts';
+
+export { DEFAULT_FEES, DEFAULT_FORWARDING, DEFAULT_POLICY, OUR_FEATURES, type FeeOptions } from './node-defaults.ts';
 
 export const VERSION = '0.1.0';
 
@@ -68,6 +74,8 @@ export interface NodeParts {
   readonly onLog?: (line: string) => void;
   /** First block that can concern us. */
   readonly fromHeight?: BlockHeight;
+  /** What payments out of the wallet leave in it for each channel with anchors, sat. */
+  readonly anchor_reserve_sat?: Sat;
   /** From when on a chain that is silent, or that we are behind, keeps new payments out. */
   readonly chainLimits?: Partial<ContactLimits>;
   /** What is kept apart from the log: without it, only peers can tell that the log is an old one. */
@@ -84,6 +92,8 @@ export interface OpenChannelRequest {
   readonly zero_conf?: boolean;
   /** anchors_zero_fee_htlc_tx unless told; what is not announced gets option_scid_alias where the peer can do it. */
   readonly channel_type?: Hex;
+  /** An address: the only one that a mutual close will pay us to (option_upfront_shutdown_script). */
+  readonly close_to?: string;
   /** The same one again asks for the same channel: nothing is opened twice. */
   readonly command_id?: Hex32;
 }
@@ -155,58 +165,6 @@ export class NodeRefusal extends Error {
   }
 }
 
-export const DEFAULT_POLICY: ChannelPolicy = {
-  dust_limit_satoshis: sat(354),
-  max_htlc_value_in_flight_msat: msat(2_000_000_000_000n),
-  reserve_millionths: 10_000,
-  htlc_minimum_msat: msat(1),
-  to_self_delay: 144,
-  max_accepted_htlcs: 240,
-  minimum_depth: 3,
-  min_funding_satoshis: sat(20_000),
-  max_funding_satoshis: sat(1_000_000_000n),
-  max_to_self_delay: 2016,
-  min_feerate_per_kw: 253,
-  max_feerate_per_kw: 100_000,
-  max_dust_exposure_msat: msat(50_000_000),
-};
-
-export const DEFAULT_FORWARDING: ForwardingPolicy = {
-  fee_base_msat: 1_000,
-  fee_proportional_millionths: 100,
-  cltv_expiry_delta: 40,
-  htlc_minimum_msat: msat(1),
-};
-
-/** What is believed of the chain's estimates, and when a channel that we opened gets another feerate by itself. */
-export interface FeeOptions extends FeePolicy {
-  readonly automatic: boolean;
-  /** The most that is ever believed, sat per 1000 weight units. */
-  readonly ceiling_per_kw: number;
-  readonly min_blocks_between: number;
-}
-
-export const DEFAULT_FEES: FeeOptions = { ...DEFAULT_FEE_POLICY, automatic: true, ceiling_per_kw: DEFAULT_CEILING_PER_KW, min_blocks_between: 6 };
-
-/** What we offer and ask of every peer (BOLT 9). */
-export const OUR_FEATURES = features({
-  option_data_loss_protect: 'compulsory',
-  option_upfront_shutdown_script: 'optional',
-  gossip_queries: 'optional',
-  var_onion_optin: 'compulsory',
-  option_static_remotekey: 'compulsory',
-  payment_secret: 'compulsory',
-  basic_mpp: 'optional',
-  option_support_large_channel: 'optional',
-  option_anchors: 'optional',
-  option_shutdown_anysegwit: 'optional',
-  option_provide_storage: 'optional',
-  option_channel_type: 'optional',
-  option_simple_close: 'optional',
-  option_scid_alias: 'optional',
-  option_zeroconf: 'optional',
-});
-
 /** Brings a node up on its log: channels and stories are rebuilt from it, the chain is followed, sagas go on where they stood. */
 export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   const { name, network, signer, chain, entropy, crypto_backend, onLog = () => undefined } = parts;
@@ -218,7 +176,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
 
   const size_at_start = ((await store.head()) ?? -1n) + 1n;
   await initializeNode({ store, signer, alias: name, network, chain_hash: chain.chain_hash, version: VERSION, crypto_backend });
-  const wallet = createWallet({ store, chain, ...parts.coins, entropy, birthday: parts.fromHeight });
+  const wallet = createWallet({ store, chain, ...parts.coins, entropy, birthday: parts.fromHeight, reserve: () => anchorReserve(channels.all().map(({ state }) => state), parts.anchor_reserve_sat) });
 
   const fees: FeeOptions = { ...DEFAULT_FEES, ...parts.fees };
   const feerates = createFeerates({ chain, ceiling_per_kw: fees.ceiling_per_kw, log: onLog });
@@ -265,6 +223,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     height: () => chainInbox.height,
     now: unixNow,
     policy: forwarding,
+    chainTrouble: () => contact.trouble(),
     outgoingChannel: (scid) => {
       const loop = channels.byShortChannelId(scid);
       return loop === undefined ? undefined : { channel: loop.stream, usable: loop.usable };
@@ -272,7 +231,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   });
   const dispatch = createDispatch({ channels: (stream) => channels.get(stream), quiet: quiet.execute });
   const createInvoice = createInvoices({ quiet, signer, currency, now: unixNow, entropy, hints: (amount_msat) => privateChannels.hints(amount_msat) });
-  const payments = createPayments({ quiet, entropy });
+  const payments = createPayments({ quiet, entropy, chainTrouble: () => contact.trouble() });
 
   // ---- gossip, chain, peers
   const gossip = await createGossipInbox({ store, chain, signer, now: unixNow, log: onLog, min_confirmations: policy.minimum_depth });
@@ -329,14 +288,20 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     payments: { ...payments, start: unlessRecovering(refusal, payments.start), pay: unlessRecovering(refusal, payments.pay) },
     sagas,
     peers: () => peerInbox.peers(),
-    openChannel: unlessRecovering(refusal, async ({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, zero_conf = false, channel_type: basic = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, command_id }: OpenChannelRequest) => {
+    openChannel: unlessRecovering(refusal, async ({ peer_id, funding_satoshis, push_msat = msat(0), announce = true, zero_conf = false, channel_type: basic = CHANNEL_TYPES.anchors_zero_fee_htlc_tx, close_to, command_id }: OpenChannelRequest) => {
       const before = command_id && channels.openedAs(peer_id, command_id);
       if (before !== undefined) return before.stream;
       const session = peerInbox.session(peer_id);
       if (session === undefined) throw new NodeRefusal('peer_not_connected', `there is no connection to ${peer_id}: connect first`);
       const wanted = typeToOpen({ peer_id, funding_satoshis, announce, zero_conf, channel_type: basic, common: session.features });
       if ('refused' in wanted) throw new NodeRefusal(wanted.refused.code, describeRefusal(wanted.refused));
-      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, ...wanted, feerate_per_kw: commitmentFeerate(decodeChannelType(wanted.channel_type)?.format ?? 'anchors_zero_fee_htlc_tx', feerates.current), temporary_channel_id: command_id }, session);
+      const upfront_shutdown_script = close_to === undefined ? undefined : decodeAddress(close_to, network);
+      const broken = upfront_shutdown_script === undefined ? undefined : promiseBreach(upfront_shutdown_script, session.features);
+      if (broken !== undefined) throw new NodeRefusal(broken.refused.code, describeRefusal(broken.refused));
+      const format = decodeChannelType(wanted.channel_type)?.format ?? 'anchors_zero_fee_htlc_tx';
+      const poor = reserveBreach(await wallet.balance(), { funding_satoshis, format }, channels.all().map(({ state }) => state), parts.anchor_reserve_sat);
+      if (poor !== undefined) throw new NodeRefusal(poor.refused.code, describeRefusal(poor.refused));
+      const opened = await channels.open({ peer_id, funding_satoshis, push_msat, announce, ...wanted, upfront_shutdown_script, feerate_per_kw: commitmentFeerate(format, feerates.current), temporary_channel_id: command_id }, session);
       if ('refused' in opened) throw new NodeRefusal(opened.refused.code, describeRefusal(opened.refused));
       return opened.stream;
     }),
