@@ -32,6 +32,8 @@ export const configSchema = z.strictObject({
     stand_in_genesis: setting(z.boolean().default(false), 'Regtest only: the daemon\'s genesis block is not the network\'s own, as when litecoind stands in for bitcoind.'),
     poll_ms: setting(count(20, 60_000).default(1000), 'Milliseconds between two looks at the tip and the mempool.'),
     fallback_feerate_per_kw: setting(count(253, 100_000).optional(), 'sat per 1000 weight units where the daemon has no estimate. Left out: 1000 on regtest, none elsewhere.'),
+    silent_seconds: setting(count(60, 86_400).default(7200), 'Seconds without an answer of the daemon after which no new payment is taken.'),
+    behind_blocks: setting(count(1, 18).default(6), 'Blocks that our channels may be behind the daemon before no new payment is taken.'),
   }).prefault({}),
   store: setting(z.string().regex(/^(sqlite|esdb(\+discover)?:\/\/.+)$/, 'expected sqlite, or esdb://host:port').default('sqlite'), 'Where the log is: `sqlite` in the data folder, or an EventStoreDB as `esdb://user:password@host:2113`.'),
   channel: z.strictObject({
@@ -55,6 +57,9 @@ export const configSchema = z.strictObject({
     lower_above_percent: setting(count(100, 1000).default(125), 'A channel\'s feerate is lowered when it is above this share of the right one.'),
     min_blocks_between: setting(count(1, 2016).default(6), 'Blocks between two changes of one channel\'s feerate.'),
     ceiling_per_kw: setting(count(253, 1_000_000).default(250_000), 'sat per 1000 weight units. No estimate of the chain\'s is believed beyond it.'),
+  }).prefault({}),
+  wallet: z.strictObject({
+    anchor_reserve_sat: setting(count(0, 1_000_000).default(10_000), 'sat. What payments leave in the wallet for each channel with anchors, ten times that at most: the fees of a forced close.'),
   }).prefault({}),
   forwarding: z.strictObject({
     fee_base_msat: setting(count(0, 0xffff_ffff).default(1000), 'msat. What a payment that we forward costs, whatever its size.'),

@@ -15,10 +15,11 @@ import { createHdKeys } from './adapters/wallet/hd-keys.ts';
 import { chooseCryptoBackend } from './bolt/crypto-native.ts';
 import type { Message } from './bolt/messages.ts';
 import type { NetworkName } from './bolt/networks.ts';
-import type { BlockHeight, NodeId } from './bolt/primitives.ts';
+import type { BlockHeight, NodeId, Sat } from './bolt/primitives.ts';
 import type { Session } from './commands/channel-context.ts';
 import type { RecoveryWish } from './commands/safekeeping.ts';
 import type { ChannelLimits } from './commands/opening-limits.ts';
+import type { ContactLimits } from './domain/chain-contact.ts';
 import type { ChannelPolicy } from './domain/channel/commands.ts';
 import type { Chain } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
@@ -38,6 +39,10 @@ interface CommonOptions {
   readonly policy?: Partial<ChannelPolicy>;
   readonly forwarding?: Partial<ForwardingPolicy>;
   readonly limits?: Partial<ChannelLimits>;
+  /** What payments out of the wallet leave in it for each channel with anchors, sat. */
+  readonly anchor_reserve_sat?: Sat;
+  /** From when on a chain that is silent, or that we are behind, keeps new payments out. */
+  readonly chainLimits?: Partial<ContactLimits>;
   /** Whose channels we use before their funding is in a block: they could take back what they send us. */
   readonly trusted_peers?: readonly NodeId[];
   readonly fees?: Partial<FeeOptions>;
@@ -114,8 +119,8 @@ async function runOn(store: LogStore, { seed, signer, crypto_backend, now, keepi
   const { name, network, chain, host = '127.0.0.1', onLog = () => undefined, onMessage = () => undefined } = options;
   const coins = { keys: createHdKeys(seed, network), selectCoins };
   const entropy = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
-  const { policy, forwarding, fees, limits, trusted_peers, fromHeight } = options;
-  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, limits, trusted_peers, onLog, fromHeight, keeping, recovery: options.recovery });
+  const { policy, forwarding, fees, limits, trusted_peers, fromHeight, anchor_reserve_sat, chainLimits } = options;
+  const node = await assembleNode({ name, network, store, signer, chain, coins, entropy, now, crypto_backend, policy, forwarding, fees, limits, trusted_peers, anchor_reserve_sat, chainLimits, onLog, fromHeight, keeping, recovery: options.recovery });
 
   const connections = new Set<PeerConnection>();
   const admit = (connection: PeerConnection): void => {

@@ -25,6 +25,7 @@ interface Info {
   readonly store: string;
   readonly log: { readonly position?: string; readonly checkpoint_key: string };
   readonly crypto_backend: string;
+  readonly chain_trouble?: { readonly code: string; readonly reason: string };
   readonly recovery?: { readonly code: string; readonly reason: string; readonly channels_left: readonly { readonly stream: string; readonly waits_for: string }[] };
   readonly started_at: string;
 }
@@ -39,6 +40,7 @@ export async function getinfoCommand(options: AskOptions, io: Io): Promise<numbe
     ['graph', `${grouped(graph.channels)} channels`],
     ['store', info.store], ['log', log.position === undefined ? 'empty' : `position ${log.position}`], ['checkpoint_key', log.checkpoint_key],
     ['version', `${info.version}, ${info.crypto_backend}`], ['started_at', info.started_at],
+    ...(info.chain_trouble === undefined ? [] : [['chain_trouble', `${info.chain_trouble.reason}: no new payment is taken`] as const]),
     ...describeRecovery(info.recovery),
   ]));
 }

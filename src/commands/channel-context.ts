@@ -5,9 +5,9 @@ import type { BlockHeight, Hex, Hex32, NodeId, Point, Sat, ShortChannelId, Signa
 import type { ChannelPolicy } from '../domain/channel/commands.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
 import type { Feerates } from '../domain/feerates.ts';
+import type { ChainTrouble } from '../domain/chain-contact.ts';
 import type { Chain, Signer } from '../domain/ports.ts';
 import type { EventStore, StreamId } from '../events/store.ts';
-import type { ChainTrouble } from './onchain/chain-contact.ts';
 
 /** The live connection to a channel's peer. */
 export interface Session {

@@ -144,7 +144,7 @@ export class ChannelLoop implements ChannelPort {
 
   #withFacts(intent: ChannelIntent): ChannelCommand {
     if (intent.type !== 'OfferHtlc') return intent;
-    return { ...intent, height: this.#context.height(), connected: this.#reestablished, policy: this.#context.policy };
+    return { ...intent, height: this.#context.height(), connected: this.#reestablished, policy: this.#context.policy, chain_trouble: this.#context.chainTrouble?.() };
   }
 
   #remember(command_id: Hex32): void {
@@ -305,8 +305,9 @@ export class ChannelLoop implements ChannelPort {
     return closeFeatures(this.#session?.features);
   }
 
-  #moment(): { readonly feerate_per_kw: number; readonly height: number } {
-    return { feerate_per_kw: this.#wish.feerate_per_kw ?? this.#context.feerate(), height: this.#context.height() };
+  #moment(): { readonly feerate_per_kw: number; readonly chosen: boolean; readonly height: number } {
+    const chosen = this.#wish.feerate_per_kw;
+    return { feerate_per_kw: chosen ?? this.#context.feerate(), chosen: chosen !== undefined, height: this.#context.height() };
   }
 
   #startFunding({ terms }: Extract<ChannelState, { step: 'accepted' }>): void {

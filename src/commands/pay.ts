@@ -1,6 +1,7 @@
 /** A user's wish to pay a BOLT 11 invoice, and how it ended. */
 import { InvoiceError, type Invoice } from '../bolt/11-payment-encoding/invoice.ts';
 import { msat, toHex32, type Hex32, type Msat, type NodeId } from '../bolt/primitives.ts';
+import type { ChainTrouble } from '../domain/chain-contact.ts';
 import type { PaymentState } from '../domain/payment/state.ts';
 import { refuse, type Refusal } from '../domain/decider.ts';
 import type { StreamId } from '../events/store.ts';
@@ -42,6 +43,8 @@ export interface Payments {
 
 export interface PaymentsOptions {
   readonly quiet: Pick<QuietStreams, 'payments' | 'readInvoice'>;
+  /** Why no deadline could be kept now: nothing is paid then. */
+  readonly chainTrouble?: () => ChainTrouble | undefined;
   /** Cryptographic randomness, bytes. */
   readonly entropy: (length: number) => Uint8Array;
 }
@@ -55,7 +58,7 @@ export const defaultFeeLimit = (amount_msat: Msat): Msat => {
   return msat(share > FEE_LIMIT_FLOOR ? share : FEE_LIMIT_FLOOR);
 };
 
-export function createPayments({ quiet, entropy }: PaymentsOptions): Payments {
+export function createPayments({ quiet, entropy, chainTrouble }: PaymentsOptions): Payments {
   const waiting = new Map<StreamId, (() => void)[]>();
   quiet.payments.onChanged((stream, state) => {
     if (!hasEnded(state)) return;
@@ -66,6 +69,9 @@ export function createPayments({ quiet, entropy }: PaymentsOptions): Payments {
   async function start(request: PayRequest): Promise<PaymentStart> {
     const checked = check(request, quiet.readInvoice);
     if ('refused' in checked) return { status: 'refused', refusal: checked.refused };
+    // A wish with a name may have been granted before: there the channel says no, if it is a new one.
+    const { code, ...detail } = chainTrouble?.() ?? {};
+    if (code !== undefined && request.command_id === undefined) return { status: 'refused', refusal: { code, answer: 'to_caller', detail } };
     const { payment_hash } = checked.invoice;
     const payment_id = paymentId(payment_hash);
     const { fee_limit_msat = defaultFeeLimit(checked.amount_msat), max_attempts = MAX_ATTEMPTS, command_id = toHex32(entropy(32)) } = request;

@@ -1,6 +1,7 @@
 /** Payments, invoices and relays: the quiet streams, each with its rules and the facts they need. */
 import { decodeInvoice, type Currency, type Invoice } from '../bolt/11-payment-encoding/invoice.ts';
 import type { ShortChannelId } from '../bolt/primitives.ts';
+import type { ChainTrouble } from '../domain/chain-contact.ts';
 import { invoiceDecider } from '../domain/invoice/decide.ts';
 import type { InvoiceCommand } from '../domain/invoice/commands.ts';
 import type { InvoiceState } from '../domain/invoice/state.ts';
@@ -24,6 +25,8 @@ export interface QuietWorld extends Omit<PaymentWorld, 'store' | 'signer' | 'rea
   readonly policy: ForwardingPolicy;
   /** The channel of ours that a short_channel_id (or an alias) names. */
   readonly outgoingChannel: (short_channel_id: ShortChannelId) => OutgoingChannel | undefined;
+  /** Why no deadline could be kept now; undefined while all is well. */
+  readonly chainTrouble?: () => ChainTrouble | undefined;
   /** States of resting streams kept in memory, per kind. */
   readonly cached?: number;
 }
@@ -67,7 +70,7 @@ export function createQuietStreams(world: QuietWorld): QuietStreams {
 }
 
 /** Only an invoice that is still open is told its preimage: nothing secret is gathered in vain. */
-function gatherInvoice({ signer, now, height }: QuietWorld): (intent: InvoiceIntent, state: InvoiceState) => Gathered<InvoiceCommand> {
+function gatherInvoice({ signer, now, height, chainTrouble }: QuietWorld): (intent: InvoiceIntent, state: InvoiceState) => Gathered<InvoiceCommand> {
   return (intent, state) => {
     switch (intent.type) {
       case 'CreateInvoice':
@@ -76,7 +79,7 @@ function gatherInvoice({ signer, now, height }: QuietWorld): (intent: InvoiceInt
         return { command: { type: 'TimeoutInvoiceHtlcs', now: now() } };
       case 'AcceptInvoiceHtlc': {
         const known = state.phase === 'open' ? { payment_preimage: signer.invoiceSecrets(state.terms.nonce).payment_preimage } : {};
-        return { command: { type: 'AcceptInvoiceHtlc', htlc: intent.htlc, now: now(), height: height(), ...known } };
+        return { command: { type: 'AcceptInvoiceHtlc', htlc: intent.htlc, now: now(), height: height(), chain_trouble: chainTrouble?.(), ...known } };
       }
     }
   };

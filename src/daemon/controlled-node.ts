@@ -3,6 +3,7 @@ import type { AddressBook } from '../adapters/peer/address-book.ts';
 import { CHANNEL_TYPES } from '../bolt/09-features/features.ts';
 import { CURRENCIES, decodeInvoice, InvoiceError } from '../bolt/11-payment-encoding/invoice.ts';
 import { sat, type Hex32, type NodeId } from '../bolt/primitives.ts';
+import { describeTrouble } from '../domain/chain-contact.ts';
 import { isEstablished, type ChannelState } from '../domain/channel/state.ts';
 import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { Chain } from '../domain/ports.ts';
@@ -124,9 +125,15 @@ async function infoOf(node: RunningNode, address: string, chain: Chain, started_
     store: node.store.name,
     log: { position: await node.store.head(), checkpoint_key: node.store.vkey },
     crypto_backend: node.crypto_backend,
+    chain_trouble: troubleOf(node),
     recovery: recoveryOf(node),
     started_at: started_at.toISOString(),
   };
+}
+
+function troubleOf(node: RunningNode): NodeInfo['chain_trouble'] {
+  const trouble = node.chainTrouble();
+  return trouble && { code: trouble.code, reason: describeTrouble(trouble) };
 }
 
 function recoveryOf(node: RunningNode): NodeInfo['recovery'] {

@@ -88,6 +88,7 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
   const node = await runNode({
     recovery, keep: { folder: folder.path, addresses: () => peers.all() },
     name, network, chain, seed, fromHeight, policy: policyOf(config), fees: config.fees, limits: config.limits, onLog: say,
+    anchor_reserve_sat: sat(config.wallet.anchor_reserve_sat), chainLimits: { silent_seconds: config.chain.silent_seconds, behind_blocks: config.chain.behind_blocks },
     trusted_peers: config.trusted_peers?.map((node_id) => point(node_id)),
     forwarding: { ...forwarding, htlc_minimum_msat: msat(forwarding.htlc_minimum_msat) },
     host: config.listen.host,

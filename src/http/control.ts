@@ -18,6 +18,8 @@ export interface NodeInfo {
   readonly store: string;
   readonly log: { readonly position?: bigint; readonly checkpoint_key: string };
   readonly crypto_backend: string;
+  /** Why no payment is taken now: the chain cannot be watched. Absent while all is well. */
+  readonly chain_trouble?: { readonly code: string; readonly reason: string };
   /** The log is older than what the node did: it only gets its money back. Absent in normal times. */
   readonly recovery?: {
     readonly code: string;
@@ -40,6 +42,8 @@ export interface OpenWish {
   /** Used before its funding is in a block. */
   readonly zero_conf?: boolean;
   readonly channel_type?: 'anchors_zero_fee_htlc_tx' | 'static_remotekey';
+  /** An address: the only one that a mutual close will pay us to. */
+  readonly close_to?: string;
   /** The same one again asks for the same channel. */
   readonly command_id?: Hex32;
 }

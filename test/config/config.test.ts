@@ -40,7 +40,7 @@ describe('precedence', () => {
   });
 
   it('every setting has a flag and a variable, and either reaches it', () => {
-    const samples: Readonly<Record<string, string>> = { network, trusted_peers: `02${'ab'.repeat(32)}`, 'http.host': '::1', 'chain.kind': 'bitcoind', 'chain.url': 'http://127.0.0.1:1', store: 'sqlite', 'log.level': 'warn', 'log.format': 'text' };
+    const samples: Readonly<Record<string, string>> = { network, 'chain.behind_blocks': '9', trusted_peers: `02${'ab'.repeat(32)}`, 'http.host': '::1', 'chain.kind': 'bitcoind', 'chain.url': 'http://127.0.0.1:1', store: 'sqlite', 'log.level': 'warn', 'log.format': 'text' };
     for (const { key, env, type } of SETTINGS) {
       const text = samples[key] ?? (type === 'integer' ? '400' : type === 'boolean' ? 'true' : 'words');
       const fitting = key === 'channel.minimum_depth' ? '7' : key.endsWith('funding_satoshis') || key.endsWith('dust_limit_satoshis') ? '1400' : key.includes('max_accepted') ? '30' : key === 'fees.raise_below_percent' ? '70' : text;

@@ -1,20 +1,7 @@
 /** Whether the chain can be watched at all: no payment is accepted whose deadline would pass unseen (BOLT 2, "cltv_expiry_delta Selection"). */
 import type { BlockHeight } from '../../bolt/primitives.ts';
+import { chainTrouble, DEFAULT_CONTACT_LIMITS, describeTrouble, type ChainTrouble, type ContactLimits } from '../../domain/chain-contact.ts';
 import type { Chain } from '../../domain/ports.ts';
-
-/** Why a deadline might be missed; both values. */
-export type ChainTrouble =
-  | { readonly code: 'chain_silent'; readonly silent_seconds: number; readonly limit_seconds: number }
-  | { readonly code: 'chain_behind'; readonly height: BlockHeight; readonly tip: BlockHeight; readonly limit_blocks: number };
-
-export interface ContactLimits {
-  /** Seconds without an answer of the chain. */
-  readonly silent_seconds: number;
-  /** Blocks that the chain has and our channels have not heard of. */
-  readonly behind_blocks: number;
-}
-
-export const DEFAULT_CONTACT_LIMITS: ContactLimits = { silent_seconds: 7200, behind_blocks: 6 };
 
 export interface ChainContact {
   /** Undefined while every deadline can be kept. */
@@ -40,17 +27,13 @@ export interface ContactOptions {
 const LOOK_MS = 15_000;
 
 export function createChainContact({ chain, height, now, limits, log }: ContactOptions): ChainContact {
-  const { silent_seconds: limit_seconds, behind_blocks: limit_blocks } = { ...DEFAULT_CONTACT_LIMITS, ...limits };
+  const borne = { ...DEFAULT_CONTACT_LIMITS, ...limits };
   let heardAt = now();
   let tip = 0;
   let told: string | undefined;
   let timer: ReturnType<typeof setInterval> | undefined;
 
-  function trouble(): ChainTrouble | undefined {
-    const silent_seconds = now() - heardAt;
-    if (silent_seconds > limit_seconds) return { code: 'chain_silent', silent_seconds, limit_seconds };
-    return tip - height() > limit_blocks ? { code: 'chain_behind', height: height(), tip, limit_blocks } : undefined;
-  }
+  const trouble = (): ChainTrouble | undefined => chainTrouble({ silent_seconds: now() - heardAt, height: height(), tip }, borne);
 
   /** Once when it begins, once when it is over. */
   function say(): void {
@@ -81,8 +64,3 @@ export function createChainContact({ chain, height, now, limits, log }: ContactO
     stop: () => clearInterval(timer),
   };
 }
-
-export const describeTrouble = (trouble: ChainTrouble): string =>
-  trouble.code === 'chain_silent'
-    ? `the chain has not answered for ${trouble.silent_seconds} s, at most ${trouble.limit_seconds} are borne`
-    : `the channels have heard of block ${trouble.height}, the chain is at ${trouble.tip}, at most ${trouble.limit_blocks} blocks behind is borne`;

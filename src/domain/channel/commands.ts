@@ -4,6 +4,7 @@ import type { Message } from '../../bolt/messages.ts';
 import type { ChannelPublicKeys } from '../../bolt/03-transactions/keys.ts';
 import type { BlockHeight, Hex, Hex32, Msat, NodeId, Point, Sat, ShortChannelId } from '../../bolt/primitives.ts';
 import type { Hop, HtlcFailure, Origin } from '../../events/channel/updates.ts';
+import type { ChainTrouble } from '../chain-contact.ts';
 import type { Feerates } from '../feerates.ts';
 import type { StaticChannel } from './recovery.ts';
 import type { FundedClaim, WatchedSpend } from '../onchain/types.ts';
@@ -85,7 +86,7 @@ export type ChannelCommand =
   | { readonly type: 'ReceiveChannelReady'; readonly message: MessageOf<'channel_ready'>; readonly height: BlockHeight }
   /** `announcement_digest`: of the channel_announcement that both sides build for the message's short_channel_id (BOLT 7). */
   | { readonly type: 'ReceiveAnnouncementSignatures'; readonly message: MessageOf<'announcement_signatures'>; readonly announcement_digest: Hex32 }
-  | { readonly type: 'OfferHtlc'; readonly origin: Origin; readonly amount_msat: Msat; readonly payment_hash: Hex32; readonly cltv_expiry: number; readonly onion_hash: Hex32; readonly height: BlockHeight; readonly connected: boolean; readonly policy: ChannelPolicy }
+  | { readonly type: 'OfferHtlc'; readonly origin: Origin; readonly amount_msat: Msat; readonly payment_hash: Hex32; readonly cltv_expiry: number; readonly onion_hash: Hex32; readonly height: BlockHeight; readonly connected: boolean; readonly policy: ChannelPolicy; /** No deadline could be kept now. */ readonly chain_trouble?: ChainTrouble | undefined }
   | { readonly type: 'FulfillHtlc'; readonly htlc_id: bigint; readonly payment_preimage: Hex32 }
   | { readonly type: 'FailHtlc'; readonly htlc_id: bigint; readonly failure: HtlcFailure }
   | { readonly type: 'FailMalformedHtlc'; readonly htlc_id: bigint; readonly failure_code: number; readonly sha256_of_onion: Hex32 }
@@ -109,8 +110,8 @@ export type ChannelCommand =
   /** Asked by the loop when the opener's first closing_signed is due. */
   | { readonly type: 'NegotiateClosing'; readonly feerate_per_kw: number }
   | { readonly type: 'ReceiveClosingSigned'; readonly message: MessageOf<'closing_signed'>; readonly feerate_per_kw: number; readonly common?: CloseFeatures }
-  /** Our closing_complete: asked by the loop when it is due, or (`wish`) by the user for a higher fee or another script. */
-  | { readonly type: 'ProposeClosing'; readonly feerate_per_kw: number; readonly locktime: number; readonly common: CloseFeatures; readonly wish?: CloseWish }
+  /** Our closing_complete: asked by the loop when it is due (`chosen`: a user named the feerate), or by the user (`wish`) for a higher fee or another script. */
+  | { readonly type: 'ProposeClosing'; readonly feerate_per_kw: number; readonly chosen?: boolean; readonly locktime: number; readonly common: CloseFeatures; readonly wish?: CloseWish }
   | { readonly type: 'ReceiveClosingComplete'; readonly message: MessageOf<'closing_complete'>; readonly common?: CloseFeatures }
   | { readonly type: 'ReceiveClosingSig'; readonly message: MessageOf<'closing_sig'> }
   | { readonly type: 'ForceClose'; readonly reason: string }

@@ -3,6 +3,7 @@ import { crypto } from '../../bolt/crypto.ts';
 import { fromHex, msat, toHex, type Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { Hop, UpdateEvent } from '../../events/channel/updates.ts';
+import type { ChainTrouble } from '../chain-contact.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import { possibleFeerates, proposalView, worstView } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
@@ -16,6 +17,7 @@ type Event<T extends UpdateEvent['type']> = Extract<UpdateEvent, { type: T }>;
 /** BOLT 2: a cltv_expiry from here on would be a time, not a height. */
 const CLTV_EXPIRY_LIMIT = 500_000_000;
 /** BOLT 4 failure codes the channel itself can be the reason of. */
+const TEMPORARY_NODE_FAILURE = 0x2002;
 const TEMPORARY_CHANNEL_FAILURE = 0x1007;
 const PERMANENT_CHANNEL_FAILURE = 0x4008;
 const EXPIRY_TOO_SOON = 0x100e;
@@ -42,12 +44,18 @@ function offerBreach(command: Command<'OfferHtlc'>, state: ChannelState): (Breac
     return { code: 'channel_not_open', detail: { phase: state.phase }, failure_code: gone ? PERMANENT_CHANNEL_FAILURE : TEMPORARY_CHANNEL_FAILURE };
   }
   if (!command.connected) return { code: 'peer_not_connected', detail: { peer_id: state.terms.peer_id } };
+  if (command.chain_trouble !== undefined) return troubleBreach(command.chain_trouble);
   const { amount_msat, cltv_expiry, height } = command;
   const minimum = state.terms.remote.htlc_minimum_msat;
   if (amount_msat === 0n || amount_msat < minimum) return { code: 'htlc_value_too_small', detail: { amount_msat, htlc_minimum_msat: minimum } };
   if (cltv_expiry >= CLTV_EXPIRY_LIMIT) return { code: 'cltv_expiry_too_large', detail: { cltv_expiry, limit: CLTV_EXPIRY_LIMIT } };
   if (cltv_expiry <= height) return { code: 'expiry_too_soon', detail: { cltv_expiry, height }, failure_code: EXPIRY_TOO_SOON };
   return limitsBreach(command, state);
+}
+
+/** No payment is taken whose deadline could pass unseen. */
+function troubleBreach({ code, ...detail }: ChainTrouble): Breach & { failure_code: number } {
+  return { code, detail, failure_code: TEMPORARY_NODE_FAILURE };
 }
 
 function limitsBreach(command: Command<'OfferHtlc'>, { terms, commitments }: LiveState): Breach | undefined {

@@ -1,5 +1,6 @@
 /** What an invoice can be asked, every fact of the world a field. */
 import type { BlockHeight, Hex32, Msat } from '../../bolt/primitives.ts';
+import type { ChainTrouble } from '../chain-contact.ts';
 import type { StreamId } from '../../events/store.ts';
 
 /** An HTLC that ends with us, and what its onion says about it. */
@@ -37,6 +38,8 @@ export type InvoiceCommand =
       readonly height: BlockHeight;
       /** From the signer, by the invoice's nonce; absent where there is no invoice. It is told to the log when the set is whole. */
       readonly payment_preimage?: Hex32;
+      /** No deadline could be kept now. */
+      readonly chain_trouble?: ChainTrouble | undefined;
     }
   /** Fails the set that has waited too long. `now`: unix seconds. */
   | { readonly type: 'TimeoutInvoiceHtlcs'; readonly now: number };

@@ -43,6 +43,8 @@ function create(command: CommandOf<'CreateInvoice'>, state: InvoiceState): Decis
 function receive(command: CommandOf<'AcceptInvoiceHtlc'>, state: InvoiceState): Decision<InvoiceEvent> {
   const { htlc, now, height, payment_preimage } = command;
   if (knows(state, htlc)) return accept();
+  // What we take in we might have to claim on a chain that we cannot see.
+  if (command.chain_trouble !== undefined) return accept(refused(htlc, { name: 'temporary_node_failure', data: {} }));
   const failure = finalNodeFailure(htlc, state, now, height);
   if (failure !== undefined || state.phase !== 'open') return accept(refused(htlc, failure ?? unknownDetails(htlc, height)));
   return accept(...join(htlc, state, now, payment_preimage));

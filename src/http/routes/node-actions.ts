@@ -21,6 +21,7 @@ const info = z
     store: z.string(),
     log: z.object({ position: position.optional(), checkpoint_key: z.string() }),
     crypto_backend: z.string(),
+    chain_trouble: z.object({ code: z.string(), reason: z.string() }).optional().meta({ description: 'The chain cannot be watched: no payment is taken whose deadline would pass unseen' }),
     recovery: z
       .object({
         code: z.string(),

@@ -38,7 +38,7 @@ export function walletActions(app: FastifyInstance, { control, idempotency }: Ac
     {
       schema: {
         summary: 'Send coins to an address',
-        description: 'Answers when the transaction is durable and on its way; it is sent again with each block until one holds it. With an `Idempotency-Key` the same request sends once. What claims of channels may need (`channel.anchor_reserve_sat`) stays in the wallet.',
+        description: 'Answers when the transaction is durable and on its way; it is sent again with each block until one holds it. With an `Idempotency-Key` the same request sends once. What claims of channels may need (`wallet.anchor_reserve_sat`) stays in the wallet.',
         tags: ['wallet'],
         body: z.strictObject({
           address: z.string().min(1).max(200),
