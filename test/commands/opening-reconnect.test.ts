@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createRegtestChain } from '../../src/adapters/chain/regtest.ts';
 import type { Message } from '../../src/bolt/messages.ts';
 import { msat, sat, type Msat } from '../../src/bolt/primitives.ts';
-import { Wire, Wired } from '../support/wired-nodes.ts';
+import { audited, Wire, Wired } from '../support/wired-nodes.ts';
 
 const OPENING: ReadonlySet<Message['type']> = new Set<Message['type']>(['open_channel', 'accept_channel', 'funding_created', 'funding_signed', 'channel_ready', 'announcement_signatures']);
 
@@ -74,6 +74,7 @@ describe.each([
     await finish();
     expect([phaseOf(alice), phaseOf(bob), usable(alice), usable(bob)]).toEqual(['normal', 'normal', true, true]);
     expect([...alice.log, ...bob.log].filter((line) => line.includes('stopped'))).toEqual([]);
+    await audited(alice, bob);
     await end();
   });
 });

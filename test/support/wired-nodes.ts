@@ -1,4 +1,5 @@
 /** Whole nodes in this process whose messages a test hands over itself, one by one: real rules, logs, keys and bytes; no sockets. */
+import { expect } from 'vitest';
 import { createSigner } from '../../src/adapters/signer/local-signer.ts';
 import type { HighWater } from '../../src/adapters/signer/high-water.ts';
 import type { RegtestChain } from '../../src/adapters/chain/regtest.ts';
@@ -12,6 +13,8 @@ import { decodeMessage, encodeMessage, type Message } from '../../src/bolt/messa
 import { fromHex, sat } from '../../src/bolt/primitives.ts';
 import type { Session } from '../../src/commands/channel-context.ts';
 import type { Event } from '../../src/events/registry.ts';
+import { comparePeers } from '../../src/projections/audit/peers.ts';
+import { auditLog } from '../../src/projections/audit.ts';
 import { assembleNode, OUR_FEATURES, type AssembledNode, type NodeParts } from '../../src/node.ts';
 import { keysOf, NETWORK, seedOf } from './simulation/identities.ts';
 import { hash } from './words.ts';
@@ -156,6 +159,20 @@ export class Wire {
       rest = atWork ? 0 : rest + 1;
     }
   }
+}
+
+/** Their logs stand alone, and tell of each other alike. */
+export async function audited(...nodes: readonly Wired[]): Promise<void> {
+  const peers = comparePeers();
+  for (const { name, store } of nodes) {
+    const lines = (async function* () {
+      for await (const entry of store.entries()) yield { kind: 'entry', ...entry } as const;
+    })();
+    const report = await auditLog({ lines, checkpoints: await store.checkpoints(), onEvent: (envelope) => peers.take(name, envelope) });
+    expect(report.failures, `the audit of ${name}'s log`).toEqual([]);
+    expect(report.msat_difference, `msat missing at ${name}`).toBe(0n);
+  }
+  expect(peers.failures(), 'logs of both ends').toEqual([]);
 }
 
 const negotiated = negotiate(OUR_FEATURES, OUR_FEATURES);
