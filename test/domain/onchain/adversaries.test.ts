@@ -66,7 +66,7 @@ describe.each(FORMATS)('%s', (format) => {
     await stage.publish(thief.raw, 'bob');
     stage.awake = ['alice'];
     await stage.mine(1);
-    const [htlcs] = claimsOf(alice).filter(({ kind, inputs }) => kind === 'penalty' && inputs.length === 5);
+    const htlcs = claimsOf(alice).find(({ kind, inputs }) => kind === 'penalty' && inputs.length === 5);
     expect(htlcs).toBeDefined();
     Object.assign(bob, { state: thief.twin.state, events: thief.twin.events, signer: thief.twin.signer });
     stage.takeBlock(bob, stage.height);
@@ -91,7 +91,7 @@ describe.each(FORMATS)('%s', (format) => {
     const expiry = stage.height + 20;
     await stage.publish(stage.commitmentOf(bob).raw);
     await stage.mineTo(expiry);
-    const [claim] = claimsOf(alice).filter(({ kind }) => kind === 'htlc_claim');
+    const claim = claimsOf(alice).find(({ kind }) => kind === 'htlc_claim');
     stage.feerates = { urgent: 9_000, normal: 9_000, economic: 9_000 };
     bob.fulfill(0n, 1);
     await stage.act(bob);
