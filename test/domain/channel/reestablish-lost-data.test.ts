@@ -1,8 +1,10 @@
 /** BOLT 2, "Message Retransmission": numbers and secrets that do not fit. Whoever is behind publishes nothing; nobody crashes. */
 import { describe, expect, it } from 'vitest';
+import type { CommitmentFormat } from '../../../src/bolt/03-transactions/commitment-tx.ts';
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
 import type { Message } from '../../../src/bolt/messages.ts';
 import { ZERO_32, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { plannedClaims } from '../../../src/domain/onchain/planning.ts';
 import { accepted, codeOf, createFunding, funded, HEIGHT, opened, Pair, type Peer } from '../../support/channel-pair.ts';
 
 const types = (peer: Peer) => peer.saying.map(({ type }) => type);
@@ -110,8 +112,8 @@ describe('safety 20: channel_reestablish while a channel opens', () => {
 
 describe('whoever has lost data', () => {
   /** bob has lost the last payments: his log ends before them. alice's does not. */
-  function bobFellBehind(payments = 1): Pair {
-    const pair = opened();
+  function bobFellBehind(payments = 1, format: CommitmentFormat = 'anchors_zero_fee_htlc_tx'): Pair {
+    const pair = opened({ format });
     const stale = pair.bob.fork();
     paid(pair, payments).disconnect();
     stale.disconnect();
@@ -164,11 +166,15 @@ describe('whoever has lost data', () => {
     expect(published(pair.alice)).toEqual(['commitment']);
   });
 
-  it('finds the peer\'s commitment, of a number it does not know, to be one of the future', () => {
-    const pair = bobFellBehind(3).reconnect().settle();
+  it.each(['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const)('safety 29: is paid in the end (%s): the peer\'s commitment, of a number it does not know, is one of the future, and to_remote is its own', (format) => {
+    const pair = bobFellBehind(3, format).reconnect().settle();
+    const { bob } = pair;
+    const facts = { height: HEIGHT + 2, feerates: { urgent: 3_000, normal: 1_000, economic: 500 } };
+    expect(plannedClaims(bob.state, facts)).toEqual([]);
     const { raw } = pair.alice.broadcasts.at(-1)!;
-    pair.bob.block(HEIGHT + 1, { funding_spend: { txid: parseTx(raw).txid, transaction: raw, block_height: HEIGHT + 1 } });
-    expect(pair.bob.has('FundingSpent')).toMatchObject([{ kind: 'future', commitment_number: 3n }]);
-    expect(published(pair.bob)).toEqual([]);
+    bob.block(HEIGHT + 1, { funding_spend: { txid: parseTx(raw).txid, transaction: raw, block_height: HEIGHT + 1 } });
+    expect(bob.has('FundingSpent')).toMatchObject([{ kind: 'future', commitment_number: 3n }]);
+    expect(plannedClaims(bob.state, facts)).toMatchObject([{ kind: 'sweep', inputs: [{ txid: parseTx(raw).txid, value: 400_000n }] }]);
+    expect(published(bob)).toEqual([]);
   });
 });

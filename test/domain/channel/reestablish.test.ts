@@ -174,6 +174,132 @@ describe('after a reconnection', () => {
   });
 });
 
+describe('what was lost together', () => {
+  /** Both have offered and signed at once; everything is on its way. */
+  function bothHaveSigned(): Pair {
+    const pair = opened();
+    pair.alice.offer({ payment: 1 });
+    pair.bob.offer({ payment: 2, amount_msat: msat(20_000_000n) });
+    for (const peer of pair.peers) peer.followUp();
+    return pair;
+  }
+
+  const bothHold = (pair: Pair, htlcs: number) => {
+    for (const { established } of pair.settle().peers) expect(established.commitments.htlcs).toHaveLength(htlcs);
+    expect(pair.peers.flatMap(({ refusals }) => refusals)).toEqual([]);
+  };
+
+  it('the commitment_signed of both: both say theirs again', () => {
+    const pair = reconnected(bothHaveSigned());
+    for (const peer of pair.peers) expect(types(peer)).toEqual(['channel_ready', 'update_add_htlc', 'commitment_signed']);
+    bothHold(pair, 2);
+  });
+
+  it('the revoke_and_ack of both: both say theirs again, and nothing else', () => {
+    const pair = bothHaveSigned();
+    for (const peer of [...pair.peers, ...pair.peers]) pair.deliver(peer);
+    expect(pair.peers.map(types)).toEqual([['revoke_and_ack'], ['revoke_and_ack']]);
+    reconnected(pair);
+    expect(pair.peers.map(types)).toEqual([['revoke_and_ack'], ['revoke_and_ack']]);
+    bothHold(pair, 2);
+  });
+
+  it('the commitment_signed of one and the revoke_and_ack of the other', () => {
+    const pair = bothHaveSigned();
+    pair.deliver(pair.bob);
+    pair.deliver(pair.bob); // alice's commitment_signed came; bob's, and his revoke_and_ack, did not.
+    reconnected(pair);
+    expect(types(pair.alice)).toEqual([]);
+    expect(types(pair.bob)).toEqual(['update_add_htlc', 'commitment_signed', 'revoke_and_ack']);
+    bothHold(pair, 2);
+  });
+
+  it('what is said again is lost again, as often as one likes', () => {
+    const pair = bothHaveSigned();
+    for (let times = 0; times < 5; times++) {
+      reconnected(pair);
+      pair.deliver(times % 2 === 0 ? pair.alice : pair.bob);
+    }
+    bothHold(reconnected(pair), 2);
+    for (const peer of pair.peers) expect(peer.has('UpdateAddHtlcSent')).toHaveLength(1);
+  });
+
+  it('channel_reestablish itself: the next connection begins anew', () => {
+    const pair = bothHaveSigned().disconnect().reconnect();
+    pair.deliver(pair.alice);
+    bothHold(reconnected(pair), 2);
+  });
+
+  it('a fee and the commitment_signed that covered it', () => {
+    const pair = opened();
+    pair.alice.setFee(2_000);
+    pair.alice.followUp();
+    reconnected(pair);
+    expect(types(pair.alice)).toEqual(['channel_ready', 'update_fee', 'commitment_signed']);
+    bothHold(pair, 0);
+    for (const { established } of pair.peers) expect(established.commitments.fees).toMatchObject([{ feerate_per_kw: 2_000 }]);
+  });
+
+  it('a removal and the commitment_signed that covered it: the preimage counts once', () => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle();
+    pair.bob.fulfill(0n);
+    pair.bob.followUp();
+    pair.deliver(pair.alice); // Its preimage came, its commitment_signed did not.
+    reconnected(pair);
+    expect(types(pair.bob)).toEqual(['update_fulfill_htlc', 'commitment_signed']);
+    bothHold(pair, 0);
+    expect(pair.alice.has('OutgoingHtlcFulfilled')).toHaveLength(1);
+  });
+
+  it('the channel_ready of one side: only who is still at its first commitment hears it again', () => {
+    const pair = funded();
+    for (const peer of pair.peers) confirm(pair, peer);
+    pair.deliver(pair.alice); // bob's came, alice's did not.
+    expect(pair.peers.map(({ state }) => state.phase)).toEqual(['normal', 'opening']);
+    reconnected(pair);
+    // BOLT 2: both are at next_commitment_number 1, so both MUST retransmit; the redundant one is ignored.
+    expect(pair.peers.map(types)).toEqual([['channel_ready'], ['channel_ready']]);
+    bothHold(pair, 0);
+    expect(pair.alice.has('ChannelReadyReceived')).toHaveLength(1);
+    pair.alice.offer();
+    bothHold(pair, 1);
+    expect(reconnected(pair).peers.map(types)).toEqual([[], []]);
+  });
+
+  it('the shutdown of both, with an HTLC in flight', () => {
+    const pair = opened();
+    pair.alice.offer();
+    pair.settle();
+    for (const peer of pair.peers) peer.close();
+    reconnected(pair);
+    expect(pair.peers.map(types)).toEqual([['shutdown'], ['shutdown']]);
+    pair.settle();
+    pair.bob.fulfill(0n);
+    pair.bob.followUp();
+    reconnected(pair);
+    expect(types(pair.bob)).toEqual(['update_fulfill_htlc', 'commitment_signed', 'shutdown']);
+    pair.settle();
+    expect(pair.peers.map(({ state }) => state.phase)).toEqual(['closing', 'closing']);
+  });
+
+  it('closing_signed: shutdown is said again, and the negotiation begins anew', () => {
+    const pair = opened();
+    pair.alice.wantsToClose = true;
+    pair.alice.followUp();
+    pair.deliver(pair.bob);
+    pair.bob.followUp();
+    pair.deliver(pair.alice);
+    pair.alice.followUp(); // Its first closing_signed, if it is the legacy way.
+    reconnected(pair);
+    for (const peer of pair.peers) expect(types(peer)).toContain('shutdown');
+    pair.settle();
+    expect(pair.peers.map(({ state }) => state.phase)).toEqual(['closing', 'closing']);
+    expect(pair.peers.flatMap(({ refusals }) => refusals)).toEqual([]);
+  });
+});
+
 describe('a shutdown that waited for an update which the peer gave up with the connection', () => {
   it('goes on to closing_signed', () => {
     const pair = opened();
