@@ -198,6 +198,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     chainTrouble: () => contact.trouble(),
     onTurn: (stream, state) => {
       safekeeping.onTurn(stream, state);
+      chainInbox.consider(stream);
       ownGossip.onChannel(stream, state);
       privateChannels.onChannel(stream, state);
       if (state.phase === 'abandoned') void reclaimFunding(wallet, stream, state.reason).catch((error: Error) => onLog(error.message));

@@ -46,6 +46,9 @@ export class ChainInbox {
   #stopped = false;
   #tipAtStart: BlockHeight = 0;
   readonly #heightWaiters = new Set<() => void>();
+  /** The chain has no block that we have not heard of, as far as we know. */
+  #atTip = false;
+  readonly #considered = new Set<ChannelLoop>();
   /** Channels whose funding has to be found on the chain again: after a reorganisation, or a start. */
   readonly #unfound = new Set<ChannelLoop>();
 
@@ -79,6 +82,17 @@ export class ChainInbox {
   stop(): void {
     this.#stopped = true;
     this.#unfollow?.();
+  }
+
+  /** A channel on its way to the chain has news: a failure, a preimage. What it may claim now does not wait for the next block. */
+  consider(stream: StreamId): void {
+    const loop = this.#options.channels.get(stream);
+    if (loop === undefined || loop.state.phase !== 'resolving' || !this.#atTip || this.#considered.has(loop)) return;
+    this.#considered.add(loop);
+    setImmediate(() => {
+      this.#considered.delete(loop);
+      if (!this.#stopped) void this.#surely(loop, 'planning claims', () => this.#options.claims.plan(loop, this.#newest)).catch(() => undefined);
+    });
   }
 
   /** Resolves once blocks up to `height` have been handed to every channel. */
@@ -123,6 +137,7 @@ export class ChainInbox {
     if (block.height >= this.#tipAtStart) await this.#options.feerates.refresh();
     const spends = spendsIn(block);
     const atTip = await this.#isAtTip(block.height);
+    this.#atTip = atTip;
     const { channels, claims } = this.#options;
     await Promise.all(channels.all().map((loop) => this.#tell(loop, spends, atTip)));
     if (atTip) await claims.giveBack(block.height);

@@ -19,20 +19,29 @@ export interface ClaimDeskOptions {
 }
 
 export interface ClaimDesk {
-  /** Starts or raises what is due of a channel with `height` as the tip. Rejects when the store fails. */
+  /** Starts or raises what is due of a channel with `height` as the tip; one plan of a channel at a time. Rejects when the store fails. */
   plan(loop: ChannelLoop, height: BlockHeight): Promise<void>;
   /** Gives back the coins of claims that can no longer come to anything. */
   giveBack(height: BlockHeight): Promise<void>;
 }
 
 export function createClaimDesk({ channels, wallet, feerates, log }: ClaimDeskOptions): ClaimDesk {
+  const underWay = new WeakMap<ChannelLoop, Promise<void>>();
+
+  async function planNow(loop: ChannelLoop, height: BlockHeight): Promise<void> {
+    const planned = plannedClaims(loop.state, { height, feerates: feerates() });
+    if (planned.length === 0) return;
+    const claims = await fundClaims(planned, { stream: loop.stream, wallet, log });
+    // What the chain or the peer did meanwhile is judged again: a claim that no longer fits is left out.
+    if (claims.length > 0) await loop.run({ type: 'ReceiveBlock', height, claims });
+  }
+
   return {
-    async plan(loop, height) {
-      const planned = plannedClaims(loop.state, { height, feerates: feerates() });
-      if (planned.length === 0) return;
-      const claims = await fundClaims(planned, { stream: loop.stream, wallet, log });
-      // What the chain or the peer did meanwhile is judged again: a claim that no longer fits is left out.
-      if (claims.length > 0) await loop.run({ type: 'ReceiveBlock', height, claims });
+    plan(loop, height) {
+      const before = underWay.get(loop) ?? Promise.resolve();
+      const planned = before.then(() => planNow(loop, height));
+      underWay.set(loop, planned.catch(() => undefined));
+      return planned;
     },
 
     async giveBack(height) {
