@@ -38,6 +38,7 @@ const sealBytes = ({ seal }: Pick<SafeKeeping, 'seal'>): number => seal.seal(new
 export function createStaticBackups({ keeping, channels, identity, birthday, now, onWritten, log }: StaticBackupsOptions): StaticBackups {
   const room = BLOB_BYTES - sealBytes(keeping);
   const listed = new Set<StreamId>();
+  let before = lastOf(keeping);
   let [blob, scheduled, writing] = [undefined as Hex | undefined, false, Promise.resolve()];
 
   async function content(): Promise<StaticBackup> {
@@ -48,8 +49,11 @@ export function createStaticBackups({ keeping, channels, identity, birthday, now
 
   async function writeNow(): Promise<void> {
     const backup = await content();
-    if (backup.channels.length === 0 && blob === undefined && keeping.backups.read() === undefined) return;
-    keeping.backups.write(keeping.seal.seal(encodeStaticBackup(backup)));
+    if (backup.channels.length === 0 && !before.exists) return;
+    // Only what differs pushes older ones out: a node that restarts a hundred times still has last month's.
+    const names = namesIn(backup);
+    keeping.backups.write(keeping.seal.seal(encodeStaticBackup(backup)), names !== before.names);
+    before = { exists: true, names };
     blob = toHex(keeping.seal.seal(encodeStaticBackup(backup, room)));
     onWritten();
   }
@@ -73,6 +77,16 @@ export function createStaticBackups({ keeping, channels, identity, birthday, now
     write,
     blob: () => blob,
   };
+}
+
+/** Which channels are in a backup, and of which log. */
+const namesIn = ({ log_id, epoch, channels }: StaticBackup): string => [log_id, epoch, ...channels.map(({ funding_txid, funding_output_index }) => `${funding_txid}:${funding_output_index}`).toSorted()].join(' ');
+
+function lastOf(keeping: Pick<SafeKeeping, 'seal' | 'backups'>): { readonly exists: boolean; readonly names?: string } {
+  const sealed = keeping.backups.read();
+  if (sealed === undefined) return { exists: false };
+  const backup = openBlob(toHex(sealed), keeping);
+  return { exists: true, names: backup && namesIn(backup) };
 }
 
 /** What is in a sealed backup; undefined when this seed did not seal it. Throws CodecError for one of another version. */

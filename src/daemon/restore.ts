@@ -91,7 +91,7 @@ function setAside(file: string): string {
 function restoreStatic({ file, folder, seed, network, node_id }: Parts): Restored {
   const sealed = new Uint8Array(readFileSync(file));
   const backup = open(sealed, seed, network, file);
-  openBackupFolder(folder.backups).write(sealed);
+  openBackupFolder(folder.backups).write(sealed, true);
   const identity = readIdentity(folder);
   const birthday = typeof identity?.birthday === 'number' ? Math.min(identity.birthday, backup.birthday) : backup.birthday;
   writeIdentity(folder, { ...identity, node_id, network, birthday, restored: true });

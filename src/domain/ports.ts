@@ -123,8 +123,8 @@ export interface SafeKeeping {
   };
   /** Under a key of the seed. `unseal` answers undefined for what this seed did not seal. */
   readonly seal: { seal(content: Uint8Array): Uint8Array; unseal(sealed: Uint8Array): Uint8Array | undefined };
-  /** Our own newest static backup, sealed. */
-  readonly backups: { read(): Uint8Array | undefined; write(sealed: Uint8Array): void };
+  /** Our own newest static backup, sealed. With `age` the one before it is kept, too. */
+  readonly backups: { read(): Uint8Array | undefined; write(sealed: Uint8Array, age: boolean): void };
   /** What peers gave us to keep (BOLT 1, "peer_storage"). */
   readonly blobs: {
     peers(): readonly NodeId[];

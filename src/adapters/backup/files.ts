@@ -15,8 +15,8 @@ export interface BackupFolder {
   /** The newest one's file. */
   readonly file: string;
   read(): Uint8Array | undefined;
-  /** On the disk when it returns: the old file or the new, whatever happens meanwhile. */
-  write(sealed: Uint8Array): void;
+  /** On the disk when it returns: the old file or the new, whatever happens meanwhile. `age`: the one before it stays, too. */
+  write(sealed: Uint8Array, age: boolean): void;
 }
 
 /** `channels.backup` in a folder, and up to 9 earlier ones as `channels.backup.1` (the youngest of them) and so on. */
@@ -26,9 +26,9 @@ export function openBackupFolder(folder: string): BackupFolder {
   return {
     file,
     read: () => (existsSync(file) && statSync(file).size <= MAX_BYTES ? new Uint8Array(readFileSync(file)) : undefined),
-    write(sealed) {
+    write(sealed, age) {
       writeDurably(`${file}.new`, sealed);
-      shift(file);
+      if (age) shift(file);
       renameSync(`${file}.new`, file);
       syncFolder(folder);
     },

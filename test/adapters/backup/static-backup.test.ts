@@ -88,7 +88,10 @@ describe('the files', () => {
   it('of backups: the newest under its name, nine before it, none older', () => inFolder((folder) => {
     const backups = openBackupFolder(join(folder, 'backups'));
     expect(backups.read()).toBeUndefined();
-    for (let version = 1; version <= 15; version++) backups.write(Uint8Array.of(version));
+    for (let version = 1; version <= 15; version++) {
+      backups.write(Uint8Array.of(0), true);
+      backups.write(Uint8Array.of(version), false);
+    }
     expect(backups.read()).toEqual(Uint8Array.of(15));
     const names = readdirSync(join(folder, 'backups'));
     expect(names).toHaveLength(10);
