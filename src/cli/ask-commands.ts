@@ -48,6 +48,7 @@ export function addAskCommands(program: Command, io: Io, run: Run): void {
     .option('--private', 'not announced to the network; payers find it by the invoices of its ends')
     .option('--zero-conf', 'use it before its funding is in a block; the peer must trust us with that')
     .option('--type <type>', 'anchors or static_remotekey')
+    .option('--close-to <address>', 'the only one that a mutual close will pay; the peer holds us to it')
     .option('--wait', 'until the channel can be used')
     .option('--idempotency-key <key>', 'the same key again opens nothing new')
     .action((peer: string, amount: string, options: OpenOptions) => run(() => openCommand(peer, amount, options, io)));

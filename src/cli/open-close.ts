@@ -10,6 +10,7 @@ export interface OpenOptions extends AskOptions {
   readonly private?: boolean;
   readonly zeroConf?: boolean;
   readonly type?: string;
+  readonly closeTo?: string;
   readonly wait?: boolean;
   readonly idempotencyKey?: string;
 }
@@ -25,6 +26,7 @@ export async function openCommand(peer: string, amount: string, options: OpenOpt
     ...(options.push === undefined ? {} : { push_msat: String(parseMsat(options.push, '--push')) }),
     ...(options.private === true ? { announce: false } : {}),
     ...(options.zeroConf === true ? { zero_conf: true } : {}),
+    ...(options.closeTo === undefined ? {} : { close_to: options.closeTo }),
     ...(options.type === undefined ? {} : { channel_type: options.type === 'anchors' ? 'anchors_zero_fee_htlc_tx' : options.type }),
   };
   if (peer.includes('@')) await api.post('/v1/peers', { address: peer });

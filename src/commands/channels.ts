@@ -35,6 +35,8 @@ export interface OpenRequest {
   readonly feerate_per_kw: number;
   readonly announce: boolean;
   readonly channel_type: Hex;
+  /** The only script that a mutual close will pay us to. */
+  readonly upfront_shutdown_script?: Hex;
   /** Random unless told. */
   readonly temporary_channel_id?: Hex32;
 }

@@ -2,7 +2,7 @@
 import type { FeatureName } from '../bolt/09-features/features.ts';
 import type { Hex } from '../bolt/primitives.ts';
 import type { ChannelCommand, CloseFeatures, CloseWish } from '../domain/channel/commands.ts';
-import { scriptBreach } from '../domain/channel/shutdown-scripts.ts';
+import { scriptBreach, upfrontBreach } from '../domain/channel/shutdown-scripts.ts';
 import { negotiationIsDue } from '../domain/channel/shutdown.ts';
 import { proposalIsDue } from '../domain/channel/simple-close.ts';
 import { isLive, type ChannelState } from '../domain/channel/state.ts';
@@ -16,16 +16,24 @@ export const closeFeatures = (features: ReadonlySet<FeatureName> | undefined): C
   simple_close: features?.has('option_simple_close') ?? false,
 });
 
+/** BOLT 2, option_upfront_shutdown_script: whether our promise of a script can be made, and will be kept, on this connection. */
+export function promiseBreach(script: Hex, features: ReadonlySet<FeatureName> | undefined): { readonly refused: Refusal } | undefined {
+  if (features !== undefined && !features.has('option_upfront_shutdown_script')) return refuse('upfront_shutdown_script_unknown', { expected: 'a peer with option_upfront_shutdown_script', got: 'one without it' });
+  return upfrontBreach(script, { ...closeFeatures(features), legacy: false });
+}
+
 /** sat per 1000 weight, and blocks. */
 interface Moment {
   readonly feerate_per_kw: number;
+  /** A user named it. */
+  readonly chosen?: boolean;
   readonly height: number;
 }
 
 /** What a channel without HTLCs asks for by itself: our closing_complete, or the opener's first closing_signed. */
-export function closingFollowUp(state: ChannelState, common: CloseFeatures, { feerate_per_kw, height }: Moment): ChannelCommand | undefined {
+export function closingFollowUp(state: ChannelState, common: CloseFeatures, { feerate_per_kw, chosen, height }: Moment): ChannelCommand | undefined {
   if (!common.simple_close) return negotiationIsDue(state) ? { type: 'NegotiateClosing', feerate_per_kw } : undefined;
-  return proposalIsDue(state) ? { type: 'ProposeClosing', feerate_per_kw, locktime: height, common } : undefined;
+  return proposalIsDue(state) ? { type: 'ProposeClosing', feerate_per_kw, chosen, locktime: height, common } : undefined;
 }
 
 /** What becomes of a wish: it waits for the channel to be quiet, is a command at once, or cannot be. `common`: undefined while the peer is away. */

@@ -42,7 +42,9 @@ const closing = (txid: Hex32 | undefined, confirmations: number): Waiting => ({ 
 /** Of several closes that both signed, the one that pays most. */
 async function closingTogether(state: Extract<ChannelState, { phase: 'closing' }>, around: Around): Promise<Waiting> {
   const best = bestClose(state);
-  return best === undefined ? forPeer(around) : closing(best.closing_txid, await confirmations(best.closing_txid, around));
+  // Ours is on its way to the peer, and will stand in place of what the peer has sent.
+  const answerComes = state.proposal === 'sent' && around.connected;
+  return best === undefined || answerComes ? forPeer(around) : closing(best.closing_txid, await confirmations(best.closing_txid, around));
 }
 
 function resolving(state: Extract<ChannelState, { phase: 'resolving' }>, { height }: Around): Waiting {

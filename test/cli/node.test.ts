@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLogger } from '../../src/adapters/logger.ts';
+import { encodeAddress } from '../../src/bolt/address.ts';
 import { loadConfig } from '../../src/config.ts';
 import { startDaemon } from '../../src/daemon/start.ts';
 import { fund, lend, openThroughCli, PASSPHRASE, runCli, settings, startDaemons, type Daemons } from '../support/daemons.ts';
@@ -92,10 +93,25 @@ describe('two nodes, from nothing to both kinds of close', () => {
     await followed.end();
   });
 
+  it('close --to and --feerate say why they cannot be, and pay where and what they are told', async () => {
+    const [channel] = await nodes.json('alice', 'channels');
+    const refusedAs = async (...args: string[]) => (await nodes.run('alice', 'close', channel.short_channel_id, ...args)).err;
+    expect(await refusedAs('--to', 'bcrt1qnonsense')).toContain('not_an_address');
+    expect(await refusedAs('--to', 'tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx')).toContain('wrong_network');
+    expect(await refusedAs('--to', encodeAddress(`76a914${'11'.repeat(20)}88ac`, 'bitcoin-regtest'))).toContain('invalid_shutdown_script');
+    expect(await refusedAs('--feerate', '100')).toContain('feerate_per_kw');
+    expect(await refusedAs('--feerate', '2500', '--force')).toContain('without force');
+    expect((await nodes.json('alice', 'channels'))[0]).toMatchObject({ phase: 'normal' });
+  });
+
   it('close --wait tells how far it is, and ends with the channel closed', async () => {
     const [channel] = await nodes.json('alice', 'channels');
+    const begun = await nodes.json('alice', 'close', channel.short_channel_id);
+    const dearer = await nodes.json('alice', 'close', channel.short_channel_id, '--feerate', '5000');
+    expect(dearer.waiting.txid).not.toBe(begun.waiting.txid);
+    expect((await nodes.run('alice', 'close', channel.short_channel_id, '--feerate', '300')).err).toMatch(/fee_satoshis \d+, min_fee_satoshis \d+, feerate_per_kw 300 \(closing_fee_too_low\)/);
+    await waitFor(async () => nodes.chain.mempool().some(({ txid }) => txid === dearer.waiting.txid));
     const closing = nodes.run('alice', 'close', channel.short_channel_id, '--wait');
-    await waitFor(async () => nodes.chain.mempool().length > 0);
     await nodes.mine(1);
     await new Promise((resolve) => setTimeout(resolve, 700));
     await nodes.mine(5);
@@ -132,6 +148,7 @@ describe('a command that cannot be done says what to do', () => {
     [['open', unknown, '12.34567'], 2, 'invalid_amount', '12.34567'],
     [['open', unknown, 'plenty'], 2, 'invalid_amount', 'plenty'],
     [['close', '9x9x9'], 1, 'unknown_channel', '9x9x9'],
+    [['close', '9x9x9', '--feerate', 'fast'], 2, 'invalid_feerate', 'got fast'],
     [['pay', 'lnbc1nonsense'], 1, 'invalid_character', 'bech32'],
     [['decode', 'hello'], 1, 'no_separator', 'hello'],
     [['pay', 'x', '--attempts', '0'], 2, 'invalid_attempts', 'got 0'],

@@ -119,6 +119,23 @@ describe('a body', () => {
     expect(await call('POST', '/v1/channels/one/close', {})).toMatchObject({ status: 202, body: { channel: 'channel-x-0' } });
     expect(asked.closes).toEqual([['channel-x-0', { force: false }]]);
   });
+
+  it('of a close may name its feerate and where our part goes', async () => {
+    const wish = { feerate_per_kw: 2_500, to: 'bcrt1qelsewhere' };
+    expect(await call('POST', '/v1/channels/one/close', wish)).toMatchObject({ status: 202 });
+    expect(asked.closes.at(-1)).toEqual(['channel-x-0', { force: false, ...wish }]);
+  });
+
+  it.each([
+    [{ feerate_per_kw: 252 }, 'feerate_per_kw'], [{ feerate_per_kw: 'fast' }, 'feerate_per_kw'], [{ to: '' }, 'to'], [{ address: 'bcrt1q' }, 'address'],
+    [{ force: true, feerate_per_kw: 2_500 }, 'without force'], [{ force: true, to: 'bcrt1q' }, 'without force'],
+  ])('of a close as %j is refused', async (wish, named) => {
+    const before = asked.closes.length;
+    const { status, body } = await call('POST', '/v1/channels/one/close', wish);
+    expect(status).toBe(400);
+    expect(body.detail).toContain(named);
+    expect(asked.closes).toHaveLength(before);
+  });
 });
 
 describe('a refusal', () => {

@@ -9,6 +9,7 @@ import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
 import type { ChannelCommand, ChannelPolicy, LocalKeys } from './commands.ts';
 import { MAX_HTLCS_OF_A_SIDE } from './limits.ts';
+import { upfrontBreach } from './shutdown-scripts.ts';
 import type { ChannelState, Established } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
@@ -95,7 +96,7 @@ export function receiveOpenChannel(command: Command<'ReceiveOpenChannel'>): Deci
   if (message.feerate_per_kw < policy.min_feerate_per_kw || message.feerate_per_kw > policy.max_feerate_per_kw) {
     return no('feerate_out_of_range', { feerate_per_kw: message.feerate_per_kw, min: policy.min_feerate_per_kw, max: policy.max_feerate_per_kw });
   }
-  const breach = termsBreach(message, policy, ourLimits(policy, message.funding_satoshis));
+  const breach = termsBreach(message, policy, ourLimits(policy, message.funding_satoshis)) ?? upfrontBreach(message.tlvs.upfront_shutdown_script);
   if (breach !== undefined) return breach;
   const poor = initialFeeBreach(channelType.format, message.feerate_per_kw, satToMsat(message.funding_satoshis) - message.push_msat, reserveFor(policy, message.funding_satoshis));
   if (poor !== undefined) return no('opener_cannot_pay_fee', poor);
@@ -170,7 +171,7 @@ export function receiveAcceptChannel(command: Command<'ReceiveAcceptChannel'>, s
   if (message.tlvs.channel_type !== proposal.channel_type) {
     return abandoned('channel_type_differs', `expected channel_type ${proposal.channel_type}, got ${message.tlvs.channel_type ?? 'none'}`);
   }
-  const breach = depthBreach(message.minimum_depth, proposal.channel_type) ?? termsBreach(message, policy, proposal.terms);
+  const breach = depthBreach(message.minimum_depth, proposal.channel_type) ?? termsBreach(message, policy, proposal.terms) ?? upfrontBreach(message.tlvs.upfront_shutdown_script);
   if (breach !== undefined) return abandoned(breach.refused.code, JSON.stringify(breach.refused.detail, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)));
   const { type: _type, tlvs, ...fields } = message;
   return accept<ChannelEvent>({ type: 'AcceptChannelReceived', ...fields, upfront_shutdown_script: tlvs.upfront_shutdown_script, channel_type: proposal.channel_type });

@@ -15,5 +15,11 @@ export function scriptBreach(scriptpubkey: Hex, upfront: Hex | undefined, rules:
   return undefined;
 }
 
+/** BOLT 2, open_channel and accept_channel: a script that is promised must be one that a close can pay. */
+export function upfrontBreach(upfront: Hex | undefined, rules: ShutdownScriptRules = { anysegwit: true, simple_close: true }): { readonly refused: Refusal } | undefined {
+  const promised = boundTo(upfront);
+  return promised === undefined ? undefined : scriptBreach(promised, undefined, rules, 'warning');
+}
+
 const formsOf = ({ anysegwit, simple_close, legacy = true }: ShutdownScriptRules): string =>
   ['P2WPKH', 'P2WSH', ...(anysegwit ? ['a later witness version'] : []), ...(simple_close ? ['OP_RETURN with 6 to 80 bytes'] : []), ...(legacy ? ['P2PKH', 'P2SH'] : [])].join(', ');

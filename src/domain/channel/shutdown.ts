@@ -96,9 +96,9 @@ const failed = (code: string, reason: string): Decision<ChannelEvent> => accept<
 // ---- evolve
 
 export function evolveShutdown(state: LiveState, event: Event<'ShutdownSent'> | Event<'ShutdownReceived'>): ChannelState {
-  const side: keyof ShutdownScripts = event.type === 'ShutdownSent' ? 'local' : 'remote';
+  const side = event.type === 'ShutdownSent' ? 'local' : 'remote';
   const scripts: ShutdownScripts = { ...scriptsOf(state), [side]: event.scriptpubkey satisfies Hex };
-  return { ...state, phase: 'shutdown', scripts };
+  return { ...state, phase: 'shutdown', scripts, begun_by: state.phase === 'shutdown' ? state.begun_by : side };
 }
 
 /** option_simple_close: the peer's newest script; our closing_complete may pay it now. */

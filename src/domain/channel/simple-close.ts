@@ -46,11 +46,18 @@ function proposalAgain(state: ClosingState, command: Command<'ProposeClosing'>):
   const said = state.closes.proposed.findLast((own) => own.closer_scriptpubkey === state.scripts.local && own.closee_scriptpubkey === state.scripts.remote);
   if (said !== undefined) return [completeSent(said)];
   const weight = closingWeight(state.scripts.local, state.scripts.remote);
-  const [wanted, most] = [feeAt(command.feerate_per_kw, weight), affordable(state, state.scripts.local)];
+  const [wanted, most] = [firstFee(state, command, weight), affordable(state, state.scripts.local)];
   const fee_satoshis = wanted < most ? wanted : most;
   if (fee_satoshis < feeOf(MIN_FEERATE_PER_KW, weight)) return [];
   const proposal = proposalOf(state, state.scripts.local, fee_satoshis, command.locktime);
   return proposal === undefined ? [] : [completeSent(proposal)];
+}
+
+/** Who did not ask for the close offers the least that is relayed: it is there in case the peer's own, which pays for its haste, never comes. */
+function firstFee({ begun_by, commitments }: ClosingState, { feerate_per_kw, chosen = false }: Command<'ProposeClosing'>, weight: number): Sat {
+  const fee = feeAt(feerate_per_kw, weight);
+  const peerPays = begun_by === 'remote' && !chosen && msatToSat(commitments.remote_msat) >= fee;
+  return peerPays ? feeOf(MIN_FEERATE_PER_KW, weight) : fee;
 }
 
 /** BIP 125: a replacement pays more than what it replaces, and for its own relay. */

@@ -242,10 +242,12 @@ export type ChannelState =
   | ({ readonly phase: 'opening'; readonly step: 'funding_created' } & Established)
   | ({ readonly phase: 'opening'; readonly step: 'funded' } & Established)
   | ({ readonly phase: 'normal' } & Established)
-  | ({ readonly phase: 'shutdown'; readonly scripts: ShutdownScripts } & Established)
+  /** `begun_by`: whose shutdown came first; each side's own when they crossed. */
+  | ({ readonly phase: 'shutdown'; readonly scripts: ShutdownScripts; readonly begun_by: 'local' | 'remote' } & Established)
   | ({
       readonly phase: 'closing';
       readonly scripts: Required<ShutdownScripts>;
+      readonly begun_by: 'local' | 'remote';
       readonly offers: readonly ClosingOffer[];
       readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
       readonly closes: MutualCloses;

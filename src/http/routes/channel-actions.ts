@@ -49,6 +49,7 @@ export function channelActions(app: FastifyInstance, { control, nodes, idempoten
           announce: z.boolean().optional().meta({ description: 'Left out: yes. What is not announced hides its place on chain, too, where the peer can do that' }),
           zero_conf: z.boolean().optional().meta({ description: 'Use it before its funding is in a block: for peers that trust us with that' }),
           channel_type: z.enum(['anchors_zero_fee_htlc_tx', 'static_remotekey']).optional(),
+          close_to: z.string().min(1).max(100).optional().meta({ description: 'An address: the only one that a mutual close will pay us to, and the peer holds us to it (option_upfront_shutdown_script)' }),
         }),
         response: { 202: named, ...problemResponses },
       },

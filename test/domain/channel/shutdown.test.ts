@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
 import type { MessageOf } from '../../../src/bolt/messages.ts';
 import type { Hex } from '../../../src/bolt/primitives.ts';
-import { codeOf, opened, scriptOf, type Peer } from '../../support/channel-pair.ts';
+import { accepted, codeOf, openCommand, opened, scriptOf, strangers, type PairOptions, type Peer } from '../../support/channel-pair.ts';
+
+/** What bob says to an opening of alice's. */
+function refusedOpen(upfront: NonNullable<PairOptions['upfront']>) {
+  const pair = strangers();
+  pair.alice.decide(openCommand(pair, { upfront }));
+  return pair.deliver(pair.bob);
+}
 
 const agreedOf = ({ state }: Peer) => (state.phase === 'closing' ? state.agreed : undefined);
 const shutdownFrom = (peer: Peer, scriptpubkey: Hex): MessageOf<'shutdown'> => ({ type: 'shutdown', channel_id: peer.established.funding.channel_id, scriptpubkey, tlvs: {} });
@@ -166,6 +173,12 @@ describe('the script of a shutdown', () => {
 
 describe('an upfront shutdown script', () => {
   const upfront = { alice: scriptOf('cold storage') };
+
+  it.each([['not standard', '51'], ['a witness program of 41 bytes', `5129${'11'.repeat(41)}`]])('that is %s is no promise: the channel does not come to be', (_what, script) => {
+    expect(codeOf(refusedOpen({ alice: script }))).toBe('invalid_shutdown_script');
+    const pair = accepted({ upfront: { bob: script } });
+    expect(pair.alice.state).toMatchObject({ phase: 'abandoned', code: 'invalid_shutdown_script' });
+  });
 
   it('is the only one that its owner names, whatever was wished', () => {
     const { alice } = opened({ upfront });

@@ -46,13 +46,13 @@ function proposal(closer: Peer, said: Partial<Omit<ClosingComplete, 'type' | 'tl
 }
 
 describe('a close with option_simple_close', () => {
-  it.each(['alice', 'bob'] as const)('wished for by %s: each side pays for a transaction of its own, and both publish the same one', (name) => {
+  it.each(['alice', 'bob'] as const)('wished for by %s: it pays for its haste, the other side offers the least that is relayed, and both publish the same', (name) => {
     const pair = opened({ simple_close: true });
     pair[name].wantsToClose = true;
     pair.settle();
     const { alice, bob } = pair;
     for (const peer of pair.peers) {
-      expect(peer.has('ClosingCompleteSent')).toMatchObject([{ closer_scriptpubkey: scriptOf(peer.name), fee_satoshis: 676n, locktime: HEIGHT }]);
+      expect(peer.has('ClosingCompleteSent')).toMatchObject([{ closer_scriptpubkey: scriptOf(peer.name), fee_satoshis: peer.name === name ? 676n : 171n, locktime: HEIGHT }]);
       for (const type of ['ClosingCompleteReceived', 'ClosingSigSent', 'ClosingSigReceived'] as const) expect(peer.has(type)).toHaveLength(1);
       expect(peer.has('ClosingSignedSent')).toEqual([]);
       expect(peer.state).toMatchObject({ phase: 'closing', proposal: 'done' });
@@ -64,10 +64,19 @@ describe('a close with option_simple_close', () => {
     const byCloser = closesOf(alice).find(({ txid }) => payerOf(closing(alice), txid) === 'local')!;
     expect(byCloser.outputs).toEqual([
       { value: 400_000n, script_pubkey: scriptOf('bob') },
-      { value: 600_000n - 676n, script_pubkey: scriptOf('alice') },
+      { value: 600_000n - (name === 'alice' ? 676n : 171n), script_pubkey: scriptOf('alice') },
     ]);
+    expect(payerOf(closing(pair[name]), bestTxid(alice))).toBe('local');
     expect(byCloser.inputs[0]!.sequence).toBe(0xfffffffd);
     expect(payerOf(closing(bob), byCloser.txid)).toBe('remote');
+  });
+
+  it('whose shutdowns crossed is paid for by either at its own feerate', () => {
+    const pair = quiet();
+    pair.bob.closingFeerate = 2_000;
+    pair.settle();
+    expect(pair.peers.map((peer) => peer.has('ClosingCompleteSent')[0]!.fee_satoshis)).toEqual([676n, 1_352n]);
+    expect(payerOf(closing(pair.bob), bestTxid(pair.bob))).toBe('local');
   });
 
   it('the side with more signs for both variants, the side with less for the one with both outputs', () => {
