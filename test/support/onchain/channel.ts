@@ -5,7 +5,7 @@ import { msat, sat, type Hex32, type Msat } from '../../../src/bolt/primitives.t
 import type { PaymentResult } from '../../../src/commands/pay.ts';
 import { type ChannelState, type EstablishedState, isEstablished } from '../../../src/domain/channel/state.ts';
 import type { StreamId } from '../../../src/events/store.ts';
-import { until } from '../../../src/playground/waiting.ts';
+import { until } from './patience.ts';
 import { connect, type Link } from './link.ts';
 import { MINIMUM_DEPTH, type Resident } from './resident.ts';
 import type { World } from './world.ts';

@@ -2,7 +2,7 @@
 import type { CommitmentFormat } from '../../../src/bolt/03-transactions/fees.ts';
 import { type Hex32, msat, sat, type Msat } from '../../../src/bolt/primitives.ts';
 import type { PaymentResult } from '../../../src/commands/pay.ts';
-import { until } from '../../../src/playground/waiting.ts';
+import { until } from './patience.ts';
 import type { KeyCoin } from '../coins.ts';
 import { fundKeys } from './coins.ts';
 import { type BookedState, followers, type Follower, gains, other, outputsOf, type Side, unspentOf } from './books.ts';
@@ -266,6 +266,7 @@ export async function runMatrix(world: World, cells: readonly Cell[], say: (line
         await act(run);
       } catch (error) {
         run.error = `${what}: ${(error as Error).message}`;
+        say(`${nameOf(run.cell)}: ${run.error}`);
       }
     }));
     await world.settled();

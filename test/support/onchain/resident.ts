@@ -152,12 +152,15 @@ interface Hold {
 /** A log that takes its time over an invoice's HTLC until it is let go: everything else about the node is as ever. */
 function holdInvoices(inner: LogStore, letGo: ReadonlySet<Hex32>): Hold {
   const waiting = new Map<() => void, { readonly payment_hash: Hex32; readonly refuse: (error: Error) => void }>();
+  const ended = new StoreClosed('memory', 'the node ends');
+  let over = false;
   const takesAnHtlc = (events: readonly Event[]) => events.some(({ type }) => type === 'InvoiceHtlcAccepted');
   const store: EventStore = {
     ...inner,
     async append(stream, expected, events, cause, attachments) {
       const payment_hash = stream.slice('invoice-'.length) as Hex32;
       if (stream.startsWith('invoice-') && takesAnHtlc(events) && !letGo.has(payment_hash)) {
+        if (over) throw ended;
         await new Promise<void>((resolve, refuse) => void waiting.set(resolve, { payment_hash, refuse }));
       }
       return inner.append(stream, expected, events, cause, attachments);
@@ -174,7 +177,8 @@ function holdInvoices(inner: LogStore, letGo: ReadonlySet<Hex32>): Hold {
       }
     },
     end() {
-      for (const { refuse } of waiting.values()) refuse(new StoreClosed('memory', 'the node ends'));
+      over = true;
+      for (const { refuse } of waiting.values()) refuse(ended);
       waiting.clear();
     },
   };

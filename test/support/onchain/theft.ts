@@ -3,7 +3,7 @@ import type { CommitmentFormat } from '../../../src/bolt/03-transactions/commitm
 import { ANCHOR_SAT } from '../../../src/bolt/03-transactions/fees.ts';
 import { type Hex32, msat, sat } from '../../../src/bolt/primitives.ts';
 import type { EventEnvelope } from '../../../src/events/envelope.ts';
-import { until } from '../../../src/playground/waiting.ts';
+import { until } from './patience.ts';
 import { followers, unspentOf } from './books.ts';
 import { type Channel, committed, confirmAll, pay, propose } from './channel.ts';
 import { type Resident, startResident } from './resident.ts';

@@ -60,7 +60,7 @@ interface Subscriber {
   stopped: boolean;
 }
 
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 150_000;
 
 export async function startWorld(): Promise<World> {
   const daemon = await startLitecoind();
