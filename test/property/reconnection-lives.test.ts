@@ -15,6 +15,9 @@ import { installVirtualTime, type VirtualTime } from '../support/simulation/virt
 /** `TRACE=1` tells what both machines do. */
 const trace = process.env['TRACE'] === undefined ? undefined : (line: string) => console.log(line);
 
+/** For as many lives as FC_RUNS asks for, ms. */
+const LONG = 3_600_000;
+
 let time: VirtualTime;
 let row: OpenedRow;
 beforeAll(async () => {
@@ -39,7 +42,7 @@ const payment: fc.Arbitrary<PlannedPayment> = fc.record({
 const life: fc.Arbitrary<RandomLife> = fc.record({
   payments: fc.array(payment, { minLength: 1, maxLength: 6, size: 'max' }),
   feerates: fc.array(fc.record({ feerate_per_kw: fc.integer({ min: 253, max: 4_000 }), delay }), { maxLength: 2 }),
-  close: fc.option(fc.record({ by: who, delay }), { nil: undefined, freq: 1 }),
+  close: fc.option(fc.record({ by: who, delay }), { nil: undefined, freq: 2 }),
 }).map(({ close, ...rest }) => ({ ...rest, ...(close === undefined ? {} : { close }) }));
 
 /** After a few bytes (init, gossip, channel_reestablish), or after more of the conversation. */
@@ -48,7 +51,7 @@ const bytes = fc.oneof({ arbitrary: fc.integer({ min: 2_200, max: 7_000 }), weig
 const cut: fc.Arbitrary<Cut> = fc.record({
   limits: fc.tuple(bytes, bytes),
   when: fc.constantFrom('at_rest' as const, 'at_once' as const),
-  dies: fc.option(who, { nil: undefined, freq: 3 }),
+  dies: fc.constantFrom(undefined, undefined, ...CUT_PAIR),
 }).map(({ dies, ...rest }) => ({ ...rest, ...(dies === undefined ? {} : { dies }) }));
 
 describe('two nodes', () => {
@@ -64,7 +67,7 @@ describe('two nodes', () => {
       proven.failed += failed;
       if (plan.close !== undefined) proven.closed++;
     }), repeatably(runs(60, 120)));
-  });
+  }, LONG);
 
   afterAll(() => console.log(`reconnection: ${proven.lives} lives, ${proven.cuts} broken connections, ${proven.succeeded} payments succeeded, ${proven.failed} failed cleanly, ${proven.closed} closes`));
 });

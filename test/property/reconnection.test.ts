@@ -8,6 +8,9 @@ import type { Frame, Limits } from '../support/simulation/framed-wire.ts';
 import type { OpenedRow } from '../support/simulation/network.ts';
 import { installVirtualTime, type VirtualTime } from '../support/simulation/virtual-time.ts';
 
+/** For every cut, on a busy machine, ms. */
+const LONG = 3_600_000;
+
 let time: VirtualTime;
 beforeAll(async () => {
   await chooseCryptoBackend();
@@ -58,25 +61,25 @@ describe.each([opening, busyLife])('$name', (story) => {
       expect(passed[direction].length).toBe(sent);
       reach[direction][sent] = passed[1 - direction]!.length;
     }
-  });
+  }, LONG);
 
   it('cut after any frame of one direction and any of the other that can go with it, it ends the same', async () => {
     const [left, right] = [ends(0), ends(1)];
     const pairs = left.flatMap((_, sent) => right.flatMap((__, heard) => (heard < reach[0][sent]! && sent < reach[1][heard]! ? [[sent, heard] as const] : [])));
     told.pairs = pairs.length;
     for (const [sent, heard] of some(pairs, runs(12, 24))) await cut({ limits: [left[sent]!, right[heard]!], when: 'at_rest' });
-  });
+  }, LONG);
 
   it('cut in the very moment that a frame finds no room, with and without the power of either side, it loses nothing', async () => {
     const plans = ([0, 1] as const).flatMap((direction) => ends(direction).flatMap((end) =>
       [undefined, ...CUT_PAIR].map((dies): Cut => ({ limits: limitsOf(direction, end), when: 'at_once', ...(dies === undefined ? {} : { dies }) }))));
     for (const plan of some(plans, runs(36, 60))) await cut(plan);
-  });
+  }, LONG);
 
   it('cut when nothing moves any more, with the power of either side, it loses nothing', async () => {
     const plans = ([0, 1] as const).flatMap((direction) => ends(direction).flatMap((end) => CUT_PAIR.map((dies): Cut => ({ limits: limitsOf(direction, end), when: 'at_rest', dies }))));
     for (const plan of some(plans, runs(24, 40))) await cut(plan);
-  });
+  }, LONG);
 
   it('cut inside a frame, it ends as if cut before it', async () => {
     for (const direction of [0, 1] as const) {
@@ -90,7 +93,7 @@ describe.each([opening, busyLife])('$name', (story) => {
         }
       }
     }
-  });
+  }, LONG);
 });
 
 /** Its first byte, its sealed length and half of its body, and all but its last byte. */
