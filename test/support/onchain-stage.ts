@@ -45,6 +45,8 @@ export class Stage {
   readonly pair: Pair;
   readonly refused: Refused[] = [];
   feerates: Feerates = { urgent: 2_000, normal: 1_000, economic: 500 };
+  /** A commitment of the other side that waits in the mempool. */
+  waiting_commitment: Hex32 | undefined;
   /** Who hears of blocks; the other is asleep, or a thief. */
   awake: Name[] = ['alice', 'bob'];
   readonly #coins: Record<Name, Coin[]> = { alice: [], bob: [] };
@@ -174,7 +176,7 @@ export class Stage {
   /** Plans, pays for and starts claims, then broadcasts all that is owed. */
   async act(peer: Peer): Promise<void> {
     const height = this.height;
-    const planned = plannedClaims(peer.state, { height, feerates: this.feerates });
+    const planned = plannedClaims(peer.state, { height, feerates: this.feerates, waiting_commitment: this.waiting_commitment });
     const claims = planned.flatMap((claim) => this.#fund(peer, claim) ?? []);
     if (claims.length > 0) peer.decide({ type: 'ReceiveBlock', height, claims });
     for (const effect of owedToChain(peer.state)) {

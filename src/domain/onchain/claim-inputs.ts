@@ -21,6 +21,7 @@ export function claimInput(state: ResolvingState, output: ChainOutput): ClaimInp
     case 'remote':
     case 'remote_pending':
     case 'future':
+    case 'unknown':
       return fromTheirs(state, output);
     case 'revoked':
       return output.kind === 'to_remote' ? toRemote(state, output) : penalty(state, output);
@@ -34,7 +35,6 @@ function taking({ txid, output_index: index, value }: ChainOutput, key: ClaimKey
 }
 
 function fromOurs({ terms, funding, commitments }: ResolvingState, output: ChainOutput): ClaimInput | undefined {
-  if (output.kind === 'anchor_owner') return anchor(terms.local.keys.funding_pubkey, output);
   if (output.kind !== 'to_local' && output.kind !== 'second_stage') return undefined;
   const { number: commitment_number, point } = commitments.local;
   const { revocationpubkey, local_delayedpubkey } = commitmentKeys(commitmentParams({ terms, funding }, 'local'), point);
@@ -42,12 +42,12 @@ function fromOurs({ terms, funding, commitments }: ResolvingState, output: Chain
   return taking(output, { kind: 'to_local', commitment_number }, { branch: 'delayed' }, delay, toLocalScript(revocationpubkey, delay, local_delayedpubkey));
 }
 
-const anchor = (funding_pubkey: Point, output: ChainOutput): ClaimInput =>
-  taking(output, { kind: 'anchor' }, { branch: 'signature' }, NO_DELAY, anchorScript(funding_pubkey));
+/** Our anchor, on whichever commitment: `<sig>` with the funding key. */
+export const anchorInput = ({ terms }: Pick<ResolvingState, 'terms'>, output: ChainOutput): ClaimInput =>
+  taking(output, { kind: 'anchor' }, { branch: 'signature' }, NO_DELAY, anchorScript(terms.local.keys.funding_pubkey));
 
 function fromTheirs(state: ResolvingState, output: ChainOutput): ClaimInput | undefined {
   if (output.kind === 'to_remote') return toRemote(state, output);
-  if (output.kind === 'anchor_other') return anchor(state.terms.local.keys.funding_pubkey, output);
   return output.kind === 'htlc' ? htlcOfTheirs(state, output) : undefined;
 }
 
@@ -84,9 +84,8 @@ function pointOnChain({ spend, commitments: { remote } }: ResolvingState): Point
 
 /** BOLT 5, "Revoked Transaction Close Handling": with the secret that the peer gave up. */
 function penalty(state: ResolvingState, output: ChainOutput): ClaimInput | undefined {
-  if (output.kind === 'anchor_other') return anchor(state.terms.local.keys.funding_pubkey, output);
   const per_commitment_secret = revokedSecret(state, state.spend!.commitment_number!);
-  if (per_commitment_secret === undefined || output.kind === 'anchor_owner') return undefined;
+  if (per_commitment_secret === undefined || output.kind.startsWith('anchor')) return undefined;
   const keys = remoteKeys(state, perCommitmentPoint(per_commitment_secret));
   const key = { kind: 'penalty', per_commitment_secret } as const;
   if (output.kind === 'htlc') {

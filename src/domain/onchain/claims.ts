@@ -7,10 +7,11 @@ import type { Hex, Hex32, Point, Sat, Signature } from '../../bolt/primitives.ts
 import { commitmentParams, commitmentSpec } from '../channel/commitment-spec.ts';
 import type { ResolvingState } from '../channel/spending.ts';
 import type { ChannelState } from '../channel/state.ts';
-import { claimInput } from './claim-inputs.ts';
+import { anchorInput, claimInput } from './claim-inputs.ts';
 import { isAt, NOTHING_ON_CHAIN } from './evolve.ts';
 import { preimageFor, ruleFor } from './output-lifecycle.ts';
 import type { ChainOutput, Claim, ClaimSigning, ClaimTransaction, OutPoint, WalletBase, WalletShare } from './types.ts';
+import { anchorOn, unrevokedCommitments } from './unrevoked.ts';
 
 /**
  * `live`: owed to the chain. `replaced`: a dearer one is owed in its place; it may confirm all the same. `confirmed`: a block
@@ -124,25 +125,16 @@ function htlcParts(state: ResolvingState, inputs: readonly OutPoint[]): readonly
 const htlcPart = ({ tx, input_value, witness_script }: HtlcTransaction, key: Part['key'], witness: Part['witness']): Part =>
   ({ input: { ...tx.inputs[0]!, value: input_value }, output: tx.outputs[0]!, locktime: tx.locktime, script: witness_script, key, witness });
 
-/** Our anchor on a commitment that is in no block yet, or in one. */
+/** Our anchor on a commitment in a block, or on one that may come there. */
 function anchorPart(state: ResolvingState, outpoint: OutPoint): Part | undefined {
-  const output = onChain(state, outpoint) ?? anchorOfOurs(state);
-  const taken = output === undefined || !isAt(output, outpoint) ? undefined : claimInput({ ...state, spend: state.spend ?? OUR_OWN }, output);
-  if (taken === undefined || taken.key.kind !== 'anchor') return undefined;
-  const { input, key } = taken;
+  const output = onChain(state, outpoint) ?? unrevokedCommitments(state).map(anchorOn).find((anchor) => anchor !== undefined && isAt(anchor, outpoint));
+  if (output === undefined || !output.kind.startsWith('anchor')) return undefined;
+  const { input, key } = anchorInput(state, output);
   return { input, locktime: 0, script: input.witness_script!, key, witness: (signature) => sweepWitness(input, derSignature(signature)) };
 }
 
-/** As far as its anchor is concerned, our own commitment is spent alike before and in a block. */
-const OUR_OWN = { kind: 'local' } as NonNullable<ResolvingState['spend']>;
-
-/** The anchor of our newest commitment, which no block holds yet. */
-export function anchorOfOurs(state: ResolvingState): ChainOutput | undefined {
-  const commitment = buildCommitment(commitmentParams(state, 'local'), commitmentSpec(state, 'local'));
-  const output_index = commitment.outputs.findIndex(({ kind }) => kind === 'anchor_owner');
-  return output_index < 0 ? undefined : { txid: commitment.txid, output_index, value: commitment.outputs[output_index]!.value, kind: 'anchor_owner', block_height: 0 };
-}
-
+/** A P2WPKH input with its witness, and a P2WPKH output: what the wallet adds at the least, in weight units. */
+export const WALLET_WEIGHT = 273 + 124;
 const NO_SHARE = { inputs: [], change: undefined } as const;
 const SOME_SIGNATURE = 'ff'.repeat(64) as Signature;
 /** `<sig> <pubkey>` of a P2WPKH, with a signature of 73 bytes. */

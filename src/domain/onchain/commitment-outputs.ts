@@ -41,10 +41,11 @@ function specOf(state: ResolvingState, { kind, commitment_number }: FundingSpend
       return commitmentSpec(state, 'remote');
     case 'revoked':
       return revoked_spec ?? unknownSpec(state, commitment_number!, revokedPoint(state, commitment_number!));
+    // Whatever it is: our own main output of the peer's commitments has the same script in all of them.
     case 'future':
-      return unknownSpec(state, commitment_number!, state.commitments.remote.point);
-    case 'mutual':
     case 'unknown':
+      return unknownSpec(state, commitment_number ?? 0n, state.commitments.remote.point);
+    case 'mutual':
       return undefined;
   }
 }

@@ -46,8 +46,8 @@ const rules: Readonly<Record<'ours' | 'theirs' | 'revoked' | 'future', Readonly<
 };
 
 const table = {
-  local: rules.ours, remote: rules.theirs, remote_pending: rules.theirs, revoked: rules.revoked, future: rules.future,
-  mutual: {}, unknown: {},
+  local: rules.ours, remote: rules.theirs, remote_pending: rules.theirs, revoked: rules.revoked, future: rules.future, unknown: rules.future,
+  mutual: {},
 } as const satisfies Record<NonNullable<ResolvingState['spend']>['kind'], Readonly<Partial<Record<Role, Rule>>>>;
 
 export const roleOf = ({ kind, htlc }: ChainOutput): Role => (kind === 'htlc' ? htlc!.direction : kind);

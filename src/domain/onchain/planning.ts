@@ -1,26 +1,21 @@
 /** BOLT 5: which claims should be started, or replaced by dearer ones, now. What one spend of the peer's could undo is never mixed with what is urgent. */
 import { sweepWeight } from '../../bolt/03-transactions/claim-tx.ts';
-import { COMMITMENT_WEIGHT, HTLC_OUTPUT_WEIGHT } from '../../bolt/03-transactions/fees.ts';
-import { buildCommitment } from '../../bolt/03-transactions/commitment-tx.ts';
 import { sat, type BlockHeight, type Hex, type Sat } from '../../bolt/primitives.ts';
 import { DEADLINE_GRACE } from '../channel/depths.ts';
-import { commitmentParams, commitmentSpec } from '../channel/commitment-spec.ts';
+import { commitmentSpec } from '../channel/commitment-spec.ts';
 import type { ResolvingState } from '../channel/spending.ts';
-import { mayPublish } from '../channel/publishing.ts';
 import type { ChannelState } from '../channel/state.ts';
-import { FEERATE_FLOOR, type Feerates } from '../feerates.ts';
+import { FEERATE_FLOOR } from '../feerates.ts';
+import { anchorPlans, type AnchorFacts } from './anchors.ts';
 import { cappedFeerate, feeCap, raisedFeerate, SECURITY_DELAY, wantedFeerate } from './bumping.ts';
 import { claimInput } from './claim-inputs.ts';
-import { anchorOfOurs, claimTransaction, liveClaims, walletBase } from './claims.ts';
+import { claimTransaction, liveClaims, walletBase, WALLET_WEIGHT } from './claims.ts';
 import { isAt, NOTHING_ON_CHAIN } from './evolve.ts';
 import { deadlineOf, isRipe, ruleFor } from './output-lifecycle.ts';
 import type { ChainOutput, Claim, ClaimKind, PlannedClaim } from './types.ts';
 
-/** The tip, and what the chain asks for a place in its next blocks. */
-export interface PlanningFacts {
-  readonly height: BlockHeight;
-  readonly feerates: Feerates;
-}
+/** The tip, what the chain asks for a place in its next blocks, and what of this channel waits for one. */
+export type PlanningFacts = AnchorFacts;
 
 /** Inputs of one claim: far below the weight that nodes relay, and little lost when one of them is. */
 export const MAX_INPUTS = 30;
@@ -28,8 +23,6 @@ export const MAX_INPUTS = 30;
 const LEAST_LEFT = sat(330);
 /** The longest script that a wallet of ours hands out: P2WSH, so that no plan is too small. */
 const SOME_SCRIPT: Hex = `0020${'00'.repeat(32)}`;
-/** A P2WPKH input with its witness, and a P2WPKH output: what the wallet adds at the least, in weight units. */
-const WALLET_WEIGHT = 273 + 124;
 
 /** An output that can be claimed now. */
 interface Candidate {
@@ -174,36 +167,4 @@ function nextBid(state: ResolvingState, claim: Claim, candidates: readonly Candi
   const raised = weight === undefined ? undefined : raisedFeerate(claim, wantedFeerate(feerates, deadline, height), weight, deadline, height);
   const planned = raised === undefined ? undefined : planOf(state, group, deadline, raised, height);
   return planned === undefined || planned.feerate_per_kw < raised! ? [] : [{ ...planned, replaces: claim.claim_txid }];
-}
-
-// ---- our commitment, not in a block yet
-
-/** BOLT 5, "Failing a Channel": the anchor brings the fee that the commitment lacks, as soon as something on it has a deadline. */
-function anchorPlans(state: ResolvingState, { height, feerates }: PlanningFacts): readonly PlannedClaim[] {
-  const { failure, terms } = state;
-  if (failure === undefined || !mayPublish(failure.code) || terms.format === 'static_remotekey') return [];
-  const anchor = anchorOfOurs(state);
-  if (anchor === undefined) return [];
-  const commitment = buildCommitment(commitmentParams(state, 'local'), commitmentSpec(state, 'local'));
-  const parent = { weight: COMMITMENT_WEIGHT[terms.format] + HTLC_OUTPUT_WEIGHT * commitment.htlcs.length, fee_satoshis: commitment.fee_satoshis };
-  const { deadline, at_stake } = stakeOf(state, commitment.outputs);
-  const wanted = deadline === undefined ? feerates.normal : wantedFeerate(feerates, deadline, height);
-  const last = liveClaims(state).findLast(({ kind }) => kind === 'anchor');
-  const own = (parent.fee_satoshis * 1000n) / BigInt(parent.weight);
-  if (last === undefined && own >= BigInt(wanted)) return [];
-  const inputs = [{ txid: anchor.txid, output_index: anchor.output_index, value: anchor.value }];
-  const base = walletBase(state, { kind: 'anchor', inputs })!;
-  const weight = base.weight + WALLET_WEIGHT;
-  const raised = last === undefined ? wanted : raisedFeerate(last, wanted, weight, deadline, height);
-  const max_fee_satoshis = feeCap(at_stake, sat(0), deadline, height);
-  const feerate_per_kw = raised === undefined ? undefined : cappedFeerate(raised, weight + parent.weight, (max_fee_satoshis + parent.fee_satoshis) as Sat);
-  if (feerate_per_kw === undefined || (last !== undefined && feerate_per_kw < raised!)) return [];
-  return [{ kind: 'anchor', inputs, feerate_per_kw, deadline, needs: 'wallet', base: { ...base, parent, max_fee_satoshis }, ...(last === undefined ? {} : { replaces: last.claim_txid }) }];
-}
-
-/** What we have on our own commitment, sat, and by when it must be in a block: our HTLC transactions need time behind it. */
-function stakeOf({ commitments }: ResolvingState, outputs: readonly { readonly kind: string; readonly value: Sat }[]): { deadline?: BlockHeight; at_stake: Sat } {
-  const expiries = commitments.htlcs.map(({ cltv_expiry }) => cltv_expiry);
-  const at_stake = outputs.reduce((sum, { kind, value }) => (kind === 'to_local' || kind === 'htlc' ? sum + value : sum), 0n) as Sat;
-  return expiries.length === 0 ? { at_stake } : { at_stake, deadline: Math.min(...expiries) };
 }
