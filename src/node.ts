@@ -39,6 +39,7 @@ import type { ChannelPolicy } from './domain/channel/commands.ts';
 import { commitmentFeerate } from './domain/channel/fee-policy.ts';
 import type { ChannelState } from './domain/channel/state.ts';
 import { describeRefusal, type Refusal } from './domain/decider.ts';
+import type { Feerates } from './domain/feerates.ts';
 import type { Chain, SafeKeeping, Signer } from './domain/ports.ts';
 import type { ForwardingPolicy } from './domain/relay/commands.ts';
 import type { RoutingGraph } from './domain/routing/graph.ts';
@@ -135,6 +136,8 @@ export interface NodeControl {
   height(): BlockHeight;
   /** Why no deadline could be kept now, so that no payment is taken; undefined while all is well. */
   chainTrouble(): ChainTrouble | undefined;
+  /** Today's, as far as the chain can be believed; `trouble` says why some are older than the last block. */
+  feerates(): Feerates & { readonly trouble?: string | undefined };
   /** The log is older than what the node did: nothing new may begin, and this is what is left to get back. Undefined in normal times. */
   recovery(): RecoveryStatus | undefined;
   /** Resolves once the node has heard of blocks up to `height`. */
@@ -328,6 +331,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     graph: () => gossip.graph(),
     height: () => chainInbox.height,
     chainTrouble: () => contact.trouble(),
+    feerates: () => ({ ...feerates.current, trouble: feerates.trouble }),
     reached: (height) => chainInbox.reached(height),
     async settled() {
       await sagas.settled();

@@ -25,6 +25,7 @@ interface Info {
   readonly store: string;
   readonly log: { readonly position?: string; readonly checkpoint_key: string };
   readonly crypto_backend: string;
+  readonly feerates: { readonly urgent: number; readonly normal: number; readonly economic: number; readonly trouble?: string };
   readonly chain_trouble?: { readonly code: string; readonly reason: string };
   readonly recovery?: { readonly code: string; readonly reason: string; readonly channels_left: readonly { readonly stream: string; readonly waits_for: string }[] };
   readonly started_at: string;
@@ -39,11 +40,15 @@ export async function getinfoCommand(options: AskOptions, io: Io): Promise<numbe
     ['channels', `${channels.open} open, ${channels.opening} opening, ${channels.closing} closing, ${channels.closed} closed`],
     ['graph', `${grouped(graph.channels)} channels`],
     ['store', info.store], ['log', log.position === undefined ? 'empty' : `position ${log.position}`], ['checkpoint_key', log.checkpoint_key],
+    ['feerates', describeFeerates(info.feerates)],
     ['version', `${info.version}, ${info.crypto_backend}`], ['started_at', info.started_at],
     ...(info.chain_trouble === undefined ? [] : [['chain_trouble', `${info.chain_trouble.reason}: no new payment is taken`] as const]),
     ...describeRecovery(info.recovery),
   ]));
 }
+
+const describeFeerates = ({ urgent, normal, economic, trouble }: Info['feerates']): string =>
+  `urgent ${grouped(urgent)}, normal ${grouped(normal)}, economic ${grouped(economic)} sat per 1000 weight${trouble === undefined ? '' : `; older than the last block: ${trouble}`}`;
 
 /** What a node in recovery does, and what is left. */
 function describeRecovery(recovery: Info['recovery']): readonly (readonly [string, string])[] {

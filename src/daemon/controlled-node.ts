@@ -125,6 +125,7 @@ async function infoOf(node: RunningNode, address: string, chain: Chain, started_
     store: node.store.name,
     log: { position: await node.store.head(), checkpoint_key: node.store.vkey },
     crypto_backend: node.crypto_backend,
+    feerates: node.feerates(),
     chain_trouble: troubleOf(node),
     recovery: recoveryOf(node),
     started_at: started_at.toISOString(),

@@ -18,6 +18,8 @@ export interface NodeInfo {
   readonly store: string;
   readonly log: { readonly position?: bigint; readonly checkpoint_key: string };
   readonly crypto_backend: string;
+  /** sat per 1000 weight units: for 2, 6 and 144 blocks. `trouble`: why some are older than the last block. */
+  readonly feerates: { readonly urgent: number; readonly normal: number; readonly economic: number; readonly trouble?: string | undefined };
   /** Why no payment is taken now: the chain cannot be watched. Absent while all is well. */
   readonly chain_trouble?: { readonly code: string; readonly reason: string };
   /** The log is older than what the node did: it only gets its money back. Absent in normal times. */

@@ -124,8 +124,17 @@ const ours = (fee_sat: Sat): readonly FeePart[] => [{ what: 'fee', by: 'local', 
 
 type Ended = EstablishedState & { readonly spend?: FundingSpend };
 
+/** A state never changes, and neither do its fees: ended channels are asked for again and again. */
+const remembered = new WeakMap<ChannelState, readonly FeeRow[]>();
+
 /** The close of a channel and everything we claimed of it. */
 export function channelFees(stream: StreamId, state: ChannelState): readonly FeeRow[] {
+  const rows = remembered.get(state) ?? feesOfEnd(stream, state);
+  remembered.set(state, rows);
+  return rows;
+}
+
+function feesOfEnd(stream: StreamId, state: ChannelState): readonly FeeRow[] {
   if (!isEstablished(state) || !('spend' in state || 'sweeps' in state)) return [];
   const spend = (state as Ended).spend;
   return [...(spend === undefined ? [] : [spendRow(stream, state, spend)]), ...claimRows(stream, state)];
@@ -187,8 +196,13 @@ export const feeLedger: Projection<ReturnType<typeof parts.initial>, FeeLedger> 
 export function toFeeLedger(channelsView: ChannelsView, walletView: WalletFeesView): FeeLedger {
   const ends = [...channelsView].flatMap(([stream, { state }]) => channelFees(stream, state));
   const rows = [...[...walletView.values()].map(walletRow), ...ends];
-  const streams = [...new Set(rows.flatMap(({ stream }) => stream ?? []))];
-  return { rows, channels: streams.map((stream) => ({ stream, ...totalsOf(rows.filter((row) => row.stream === stream)) })), totals: totalsOf(rows) };
+  return { rows, channels: [...byChannel(rows)].map(([stream, own]) => ({ stream, ...totalsOf(own) })), totals: totalsOf(rows) };
+}
+
+function byChannel(rows: readonly FeeRow[]): ReadonlyMap<StreamId, readonly FeeRow[]> {
+  const found = new Map<StreamId, FeeRow[]>();
+  for (const row of rows) if (row.stream !== undefined) found.set(row.stream, [...(found.get(row.stream) ?? []), row]);
+  return found;
 }
 
 export function totalsOf(rows: readonly FeeRow[]): FeeTotals {

@@ -24,6 +24,7 @@ describe('two nodes, from nothing to both kinds of close', () => {
     expect(code).toBe(0);
     expect(out).toContain(`node_id         ${info.node_id}\n`);
     expect(out).toContain('channels        0 open, 0 opening, 0 closing, 0 closed\n');
+    expect(out).toContain('feerates        urgent 1,000, normal 1,000, economic 1,000 sat per 1000 weight\n');
   });
 
   it('address gives a new one each time, and balance shows what came to it', async () => {

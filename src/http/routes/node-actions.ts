@@ -21,6 +21,9 @@ const info = z
     store: z.string(),
     log: z.object({ position: position.optional(), checkpoint_key: z.string() }),
     crypto_backend: z.string(),
+    feerates: z
+      .object({ urgent: z.int(), normal: z.int(), economic: z.int(), trouble: z.string().optional() })
+      .meta({ description: 'sat per 1000 weight units for 2, 6 and 144 blocks; trouble: why the last good ones stay' }),
     chain_trouble: z.object({ code: z.string(), reason: z.string() }).optional().meta({ description: 'The chain cannot be watched: no payment is taken whose deadline would pass unseen' }),
     recovery: z
       .object({
