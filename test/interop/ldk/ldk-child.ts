@@ -39,10 +39,19 @@ class Steward {
     const name = event.constructor.name.replace('Event_', '');
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     if (this.#till.take(event)) return;
-    if (event instanceof ldk.Event_OpenChannelRequest) ok(this.#node.manager.accept_inbound_channel(event.temporary_channel_id, event.counterparty_node_id, 1n), 'to accept a channel');
+    if (event instanceof ldk.Event_OpenChannelRequest) this.#accept(event);
     else if (event instanceof ldk.Event_FundingGenerationReady) this.#wish(event);
     else if (event instanceof ldk.Event_ChannelClosed) this.#of(event.channel_id).reason = describeReason(event.reason);
     else if (event instanceof ldk.Event_SpendableOutputs) this.#claim(event);
+  }
+
+  /** LDK trusts everybody who asks it to. */
+  #accept({ temporary_channel_id, counterparty_node_id, channel_type }: ldk.Event_OpenChannelRequest): void {
+    const { manager } = this.#node;
+    const accepted = channel_type.requires_zero_conf()
+      ? manager.accept_inbound_channel_from_trusted_peer_0conf(temporary_channel_id, counterparty_node_id, 1n)
+      : manager.accept_inbound_channel(temporary_channel_id, counterparty_node_id, 1n);
+    ok(accepted, 'to accept a channel');
   }
 
   #of(id: ldk.ChannelId): Closed {

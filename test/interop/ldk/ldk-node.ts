@@ -206,5 +206,6 @@ export function defaultConfig({ anchors = true, announce = true } = {}): ldk.Use
   config.set_channel_handshake_limits(limits);
   config.set_channel_config(channel);
   config.set_manually_accept_inbound_channels(true);
+  config.set_accept_forwards_to_priv_channels(true);
   return config;
 }

@@ -1,6 +1,7 @@
 /** All stories with LDK, in their order, and how one is told. */
 import { channelStories, forcedCloses } from './stories-channel.ts';
 import { networkStories } from './stories-network.ts';
+import { privateStories } from './stories-private.ts';
 import { grouped, type Story } from './story.ts';
 import { FORMATS, mustBe, World } from './world.ts';
 
@@ -10,12 +11,12 @@ export interface StoryOptions {
 }
 
 export const allStories = (options: StoryOptions = {}): readonly Story[] => [
-  ...FORMATS.flatMap((format) => [...channelStories(format, options), ...forcedCloses(format), ...networkStories(format)]),
+  ...FORMATS.flatMap((format) => [...channelStories(format, options), ...forcedCloses(format), ...networkStories(format), ...privateStories(format)]),
   auditStory,
 ];
 
 /** The part that `npm test` has time for. */
-export const fewStories = (): readonly Story[] => [...channelStories('anchors_zero_fee_htlc_tx', { payments: 40 }), auditStory];
+export const fewStories = (): readonly Story[] => [...channelStories('anchors_zero_fee_htlc_tx', { payments: 40 }), ...privateStories('anchors_zero_fee_htlc_tx'), auditStory];
 
 /** alice and carol are ours, ldk and dora LDK's; alice knows ldk. */
 export async function startWorld(): Promise<World> {

@@ -33,6 +33,9 @@ export interface Opening {
   readonly format: Format;
   readonly funding_satoshis: Sat;
   readonly push_msat?: Msat;
+  readonly announce?: boolean;
+  /** Used before its funding is in a block: it is not mined, either. */
+  readonly zero_conf?: boolean;
 }
 
 /** What both sides say they have, msat. */
@@ -203,10 +206,10 @@ export class World {
     return (await this.ldk(theirs).channels()).find((channel) => channel.channel_id === channel_id);
   }
 
-  async openFromUs(ours: string, theirs: string, { format, funding_satoshis, push_msat }: Opening): Promise<Link> {
+  async openFromUs(ours: string, theirs: string, { format, zero_conf = false, ...wish }: Opening): Promise<Link> {
     const { node_id: peer_id } = await this.ldk(theirs).about();
-    const stream = await this.nodes.node(ours).openChannel({ peer_id, funding_satoshis, push_msat, channel_type: CHANNEL_TYPES[format] });
-    return this.#opened(ours, theirs, stream);
+    const stream = await this.nodes.node(ours).openChannel({ peer_id, ...wish, zero_conf, channel_type: CHANNEL_TYPES[format] });
+    return this.#opened(ours, theirs, stream, zero_conf ? 0 : DEPTH);
   }
 
   async openFromLdk(theirs: string, ours: string, { format, funding_satoshis, push_msat }: Opening): Promise<Link> {
@@ -219,13 +222,13 @@ export class World {
   }
 
   /** Mines until both ends use the channel. */
-  async #opened(ours: string, theirs: string, stream: string): Promise<Link> {
+  async #opened(ours: string, theirs: string, stream: string, depth = DEPTH): Promise<Link> {
     await until('the funding transaction', async () => {
       const state = this.state({ ours, stream });
       if (state.phase === 'abandoned') throw new Error(`the opening was abandoned: ${state.code}: ${state.reason}`);
       return isEstablished(state) && (await this.#mempool()).has(state.funding.txid) ? [] : [`${stream} is ${state.phase}`];
     });
-    await this.mine(DEPTH);
+    if (depth > 0) await this.mine(depth);
     const link: Link = { ours, theirs, stream, channel_id: this.established({ ours, theirs, stream, channel_id: '' as Hex32 }).funding.channel_id };
     await this.usable(link);
     return link;
