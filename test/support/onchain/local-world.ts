@@ -54,7 +54,7 @@ export function startLocalWorld(): LocalWorld {
         chain_hash: chain.chain_hash,
         tip: () => alive(async () => dreamt ?? tip()),
         follow(fromHeight, onEvent) {
-          const follower: Follower = { view: made, running: false, heard: '' };
+          const follower: Follower = { view: made, running: false, heard: fromHeight > tip().height ? tip().block_hash : '' };
           let stopped = false;
           followers.add(follower);
           const stop = chain.follow(fromHeight, async (event) => {
