@@ -90,7 +90,7 @@ async function start({ options: { dataDir, esdb, records = false, lies = false, 
     if (fuse !== undefined) doomed.light(fuse);
     return doomed.store;
   };
-  const node = await runNode({ ...options, chain: linkedChain(chain), seed, openStore, onLog, onMessage: (way, _peer, message) => wire?.take(way, message) });
+  const node = await runNode({ ...options, chain: linkedChain(chain), seed, keep: { folder }, recovery: { adopt: true }, openStore, onLog, onMessage: (way, _peer, message) => wire?.take(way, message) });
   if (records) tellFacts(node.store, past!);
   serve(methodsOf(node, doomed!), past);
 }
