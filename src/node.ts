@@ -28,7 +28,7 @@ import { fundingPurpose, reclaimFunding, reclaimLost } from './commands/reclaim-
 import { createChainContact } from './commands/onchain/chain-contact.ts';
 import { anchorReserve, reserveBreach } from './commands/onchain/anchor-reserve.ts';
 import { createClaimDesk } from './commands/onchain/claim-desk.ts';
-import { watchMempoolForPreimages } from './commands/onchain/mempool-preimages.ts';
+import { watchMempool } from './commands/onchain/mempool.ts';
 import { revokedSpec } from './commands/onchain/revoked-spec.ts';
 import { createSender, type SentCoins } from './commands/send-coins.ts';
 import { createSafekeeping, readLog, type RecoveryStatus, type RecoveryWish } from './commands/safekeeping.ts';
@@ -241,13 +241,14 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   const gossip = await createGossipInbox({ store, chain, signer, now: unixNow, log: onLog, min_confirmations: policy.minimum_depth });
   const ownGossip = createOwnGossip({ gossip, node_id: signer.nodeId, policy: forwarding, node: { alias: name, features: OUR_FEATURES, addresses: [] }, log: onLog });
   const contact = createChainContact({ chain, height: () => chainInbox.height, now: unixNow, limits: parts.chainLimits, log: onLog });
+  const mempool = watchMempool({ chain, channels, onCommitment: (stream) => chainInbox.consider(stream), log: onLog });
   const chainInbox: ChainInbox = new ChainInbox({
     chain,
     channels,
     signer,
     onEvent: (event) => wallet.onChainEvent(event),
     revokedSpec: (stream, commitment_number) => revokedSpec(store, stream, commitment_number),
-    claims: createClaimDesk({ channels, wallet, feerates: () => feerates.current, log: onLog }),
+    claims: createClaimDesk({ channels, wallet, feerates: () => feerates.current, waitingCommitment: (loop) => mempool.waitingCommitment(loop), log: onLog }),
     feerates,
     afterBlock: (height) => {
       void feeUpdates.onBlock(height);
@@ -270,7 +271,6 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
   await chainInbox.start(await wallet.resumeHeight());
   await contact.look();
   contact.start();
-  const unwatchMempool = watchMempoolForPreimages({ chain, channels, log: onLog });
   await safekeeping.started();
   for (const { stream, state } of channels.all()) ownGossip.onChannel(stream, state);
   const sagas = await startSagaRunner({
@@ -340,7 +340,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     async stop() {
       chainInbox.stop();
       contact.stop();
-      unwatchMempool();
+      mempool.stop();
       timeouts.stop();
       await Promise.all(channels.all().map((loop) => loop.idle()));
       await safekeeping.stop();
@@ -350,7 +350,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     async abandon() {
       chainInbox.stop();
       contact.stop();
-      unwatchMempool();
+      mempool.stop();
       timeouts.stop();
       await Promise.allSettled([sagas.stop(), gossip.stop()]);
     },

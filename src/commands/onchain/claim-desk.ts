@@ -1,5 +1,5 @@
 /** BOLT 5: starts the claims that a channel plans at the tip, and gives the wallet back what claims no longer need. */
-import type { BlockHeight } from '../../bolt/primitives.ts';
+import type { BlockHeight, Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelState } from '../../domain/channel/state.ts';
 import type { Feerates } from '../../domain/feerates.ts';
 import { claimStatus } from '../../domain/onchain/claims.ts';
@@ -15,6 +15,8 @@ export interface ClaimDeskOptions {
   readonly channels: Pick<Channels, 'get'>;
   readonly wallet: Pick<Wallet, 'contribute' | 'contributions' | 'release' | 'scriptFor'>;
   readonly feerates: () => Feerates;
+  /** The peer's commitment that waits for a block, if there is one. */
+  readonly waitingCommitment: (loop: ChannelLoop) => Promise<Hex32 | undefined>;
   readonly log: (line: string) => void;
 }
 
@@ -25,11 +27,13 @@ export interface ClaimDesk {
   giveBack(height: BlockHeight): Promise<void>;
 }
 
-export function createClaimDesk({ channels, wallet, feerates, log }: ClaimDeskOptions): ClaimDesk {
+export function createClaimDesk({ channels, wallet, feerates, waitingCommitment, log }: ClaimDeskOptions): ClaimDesk {
   const underWay = new WeakMap<ChannelLoop, Promise<void>>();
 
   async function planNow(loop: ChannelLoop, height: BlockHeight): Promise<void> {
-    const planned = plannedClaims(loop.state, { height, feerates: feerates() });
+    if (loop.state.phase !== 'resolving') return;
+    const waiting_commitment = loop.state.spend === undefined ? await waitingCommitment(loop).catch(() => undefined) : undefined;
+    const planned = plannedClaims(loop.state, { height, feerates: feerates(), waiting_commitment });
     if (planned.length === 0) return;
     const claims = await fundClaims(planned, { stream: loop.stream, wallet, log });
     // What the chain or the peer did meanwhile is judged again: a claim that no longer fits is left out.
