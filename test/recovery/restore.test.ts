@@ -157,6 +157,22 @@ describe('a folder that is not the newest', () => {
     near(await paidOut(), 770_000n);
   }, 60_000);
 
+  it('safety 29: a log alone that is older than its checkpoint does not open, and in recovery it does', async () => {
+    const log = (): readonly string[] => readdirSync(nodes.data('alice')).filter((name) => name.startsWith('log.sqlite'));
+    await nodes.halt('alice');
+    for (const name of log()) cpSync(join(nodes.data('alice'), name), kept(name));
+    const copied = log();
+    await nodes.start('alice');
+    await until('the channel is usable', () => nodes.daemon('alice').node.channels()[0]!.usable);
+    await pay(30_000);
+    await nodes.halt('alice');
+    for (const name of log()) rmSync(join(nodes.data('alice'), name));
+    for (const name of copied) cpSync(kept(name), join(nodes.data('alice'), name));
+    await expect(nodes.start('alice')).rejects.toMatchObject({ code: 'log_corrupt' });
+    await nodes.start('alice', { recovery: true });
+    near(await paidOut(), 770_000n);
+  }, 60_000);
+
   it('does not start without marks, unless somebody says what the log is', async () => {
     await nodes.halt('alice');
     rmSync(join(nodes.data('alice'), 'signer'), { recursive: true });
