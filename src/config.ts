@@ -56,7 +56,7 @@ export const configSchema = z.strictObject({
     raise_below_percent: setting(count(1, 100).default(80), 'A channel\'s feerate is raised when it is below this share of the right one.'),
     lower_above_percent: setting(count(100, 1000).default(125), 'A channel\'s feerate is lowered when it is above this share of the right one.'),
     min_blocks_between: setting(count(1, 2016).default(6), 'Blocks between two changes of one channel\'s feerate.'),
-    ceiling_per_kw: setting(count(253, 1_000_000).default(250_000), 'sat per 1000 weight units. No estimate of the chain\'s is believed beyond it.'),
+    ceiling_per_kw: setting(count(253, 250_000).default(250_000), 'sat per 1000 weight units. No estimate of the chain\'s is believed beyond it.'),
   }).prefault({}),
   wallet: z.strictObject({
     anchor_reserve_sat: setting(count(0, 1_000_000).default(10_000), 'sat. What payments leave in the wallet for each channel with anchors, ten times that at most: the fees of a forced close.'),

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ConfigError, loadConfig, nearest, SETTINGS, settingsFromFlags, type Config, type ConfigInput, type Environment } from '../../src/config.ts';
 import { DEFAULT_FORWARDING, DEFAULT_POLICY } from '../../src/main.ts';
+import { DEFAULT_FEES } from '../../src/node.ts';
 
 let data: string;
 beforeAll(() => (data = mkdtempSync(join(tmpdir(), 'fulgurite-config-'))));
@@ -105,10 +106,11 @@ describe('a setting that cannot be used', () => {
 
 describe('defaults', () => {
   it('are those of the node', () => {
-    const { channel, forwarding } = load({ network });
+    const { channel, forwarding, fees } = load({ network });
     const plain = (policy: object) => Object.fromEntries(Object.entries(policy).map(([name, value]) => [name, Number(value)]));
     expect(channel).toEqual(plain(DEFAULT_POLICY));
     expect(forwarding).toEqual(plain(DEFAULT_FORWARDING));
+    expect(fees).toEqual(DEFAULT_FEES);
   });
 });
 

@@ -105,6 +105,26 @@ describe.each(['anchors_zero_fee_htlc_tx', 'static_remotekey'] as const)('%s: th
   });
 });
 
+it('a child that pays for its commitment: its fee is the wallet\'s coins and the anchor, and only the one that confirms costs', async () => {
+  const stage = await busy('anchors_zero_fee_htlc_tx');
+  const { alice, bob } = stage.pair;
+  stage.feerates = { urgent: 12_000, normal: 10_000, economic: 8_000 };
+  alice.decide({ type: 'ForceClose', reason: 'test' });
+  await stage.act(alice);
+  stage.feerates = { urgent: 20_000, normal: 15_000, economic: 10_000 };
+  await stage.act(alice);
+  await stage.mine(1);
+  stage.feerates = { urgent: 2_000, normal: 1_000, economic: 500 };
+  await untilOver(stage, alice, bob);
+  const ledger = await ledgerOf(alice);
+  mustFitTheChain(stage, alice, ledger);
+  const anchors = ledger.rows.filter(({ kind }) => kind === 'anchor');
+  expect(anchors.filter(({ status }) => status === 'confirmed')).toHaveLength(1);
+  const child = anchors.find(({ status }) => status === 'confirmed')!;
+  expect(child.fee_sat).toBe(child.wallet_sat + 330n);
+  expect(anchors.filter(({ status }) => status !== 'confirmed').every(({ status }) => status === 'given_up')).toBe(true);
+});
+
 describe('the wallet\'s own transactions', () => {
   const coin = (index: number) => ({ txid: `${index}`.repeat(64).slice(0, 64) as Hex32, output_index: 0 });
   const transaction = serialize({ version: 2, locktime: 0, inputs: [{ txid: coin(1).txid, index: 0, sequence: 0 }], outputs: [{ value: sat(70_000), script_pubkey: '0014' + '00'.repeat(20) }] });
