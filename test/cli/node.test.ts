@@ -42,7 +42,7 @@ describe('two nodes, from nothing to both kinds of close', () => {
     const bob = await nodes.json('bob', 'getinfo');
     expect((await nodes.run('alice', 'peers')).out).toContain(bob.node_id);
     const { out } = await nodes.run('alice', 'channels');
-    expect(out).toMatch(new RegExp(`^channel +phase +local_msat +remote_msat +htlcs +capacity_sat +stream\n\\d+x1x0 +normal +800,000,000 +200,000,000 +0 +1,000,000 +${stream}\n$`));
+    expect(out).toMatch(new RegExp(`^channel +alias +phase +local_msat +remote_msat +htlcs +capacity_sat +stream\n\\d+x1x0 +\\d+x\\d+x\\d+ +normal +800,000,000 +200,000,000 +0 +1,000,000 +${stream}\n$`));
   });
 
   it('invoice, decode, pay; an invoice is paid once', async () => {
