@@ -1,17 +1,15 @@
 /** BOLT 5: the claims of a channel: what has become of each, and its transaction derived again from the state alone. */
 import { buildSweep, NO_DELAY, sweepWitness, type SweepInput } from '../../bolt/03-transactions/claim-tx.ts';
-import { buildCommitment } from '../../bolt/03-transactions/commitment-tx.ts';
 import { htlcWitness, type HtlcTransaction } from '../../bolt/03-transactions/htlc-tx.ts';
 import { derSignature, txidOf, weightOf, witnessSighasher, type TxOutput, type UnsignedTx, type Witness } from '../../bolt/03-transactions/tx.ts';
 import type { Hex, Hex32, Point, Sat, Signature } from '../../bolt/primitives.ts';
-import { commitmentParams, commitmentSpec } from '../channel/commitment-spec.ts';
 import type { ResolvingState } from '../channel/spending.ts';
 import type { ChannelState } from '../channel/state.ts';
 import { anchorInput, claimInput } from './claim-inputs.ts';
 import { isAt, NOTHING_ON_CHAIN } from './evolve.ts';
 import { preimageFor, ruleFor } from './output-lifecycle.ts';
 import type { ChainOutput, Claim, ClaimSigning, ClaimTransaction, OutPoint, WalletBase, WalletShare } from './types.ts';
-import { anchorOn, unrevokedCommitments } from './unrevoked.ts';
+import { anchorOn, ourCommitment, unrevokedCommitments } from './unrevoked.ts';
 
 /**
  * `live`: owed to the chain. `replaced`: a dearer one is owed in its place; it may confirm all the same. `confirmed`: a block
@@ -109,7 +107,7 @@ function walletParts(state: ResolvingState, { kind, inputs }: ClaimRequest): rea
 /** HTLC transactions of our own commitment. The peer's SINGLE|ANYONECANPAY signatures let several share one transaction, input i across from output i. */
 function htlcParts(state: ResolvingState, inputs: readonly OutPoint[]): readonly (Part | undefined)[] {
   if (state.spend?.kind !== 'local') return [undefined];
-  const commitment = buildCommitment(commitmentParams(state, 'local'), commitmentSpec(state, 'local'));
+  const commitment = ourCommitment(state);
   const { point: per_commitment_point, htlc_signatures } = state.commitments.local;
   return inputs.map((outpoint): Part | undefined => {
     const n = commitment.htlcs.findIndex(({ output_index }) => output_index === outpoint.output_index);

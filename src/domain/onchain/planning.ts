@@ -38,11 +38,15 @@ export function plannedClaims(state: ChannelState, facts: PlanningFacts): readon
   const live = liveClaims(state);
   const candidates = claimable(state, facts.height);
   const fresh = candidates.filter(({ output, deadline }) => !isTaken(output, deadline, live, facts.height));
-  return [
+  const bids = [
     ...grouped(state, fresh, facts.height).flatMap((group) => firstBid(state, group, facts)),
     ...live.flatMap((claim) => nextBid(state, claim, candidates, facts)),
   ];
+  return bids.toSorted((a, b) => urgency(a) - urgency(b));
 }
+
+/** The wallet may not have coins for all: what is due first comes first. */
+const urgency = ({ deadline = Number.MAX_SAFE_INTEGER }: PlannedClaim): number => deadline;
 
 /** Unspent, ripe and by a rule of ours. */
 function claimable(state: ResolvingState, height: BlockHeight): readonly Candidate[] {

@@ -2,7 +2,7 @@
 import { buildCommitment, type Commitment } from '../../bolt/03-transactions/commitment-tx.ts';
 import { commitmentParams, commitmentSpec, previousRemoteSpec } from '../channel/commitment-spec.ts';
 import type { CommitmentOwner } from '../channel/htlc-lifecycle.ts';
-import type { EstablishedState } from '../channel/state.ts';
+import type { Commitments, EstablishedState } from '../channel/state.ts';
 import type { ChainOutput } from './types.ts';
 
 /** A commitment that may come to the chain, as its owner sees it. */
@@ -11,8 +11,20 @@ export interface Unrevoked {
   readonly commitment: Commitment;
 }
 
-/** Ours, the peer's newest, and the peer's one before while that is not revoked. */
+/** Ours, the peer's newest, and the peer's one before while that is not revoked. Built once for what they are built from. */
 export function unrevokedCommitments(state: EstablishedState): readonly Unrevoked[] {
+  const known = built.get(state.commitments) ?? buildAll(state);
+  built.set(state.commitments, known);
+  return known;
+}
+
+/** Our own newest commitment. */
+export const ourCommitment = (state: EstablishedState): Commitment => unrevokedCommitments(state)[0]!.commitment;
+
+/** A failed channel asks for them with every block and every claim; its updates have ended. */
+const built = new WeakMap<Commitments, readonly Unrevoked[]>();
+
+function buildAll(state: EstablishedState): readonly Unrevoked[] {
   const theirs = commitmentParams(state, 'remote');
   const older = state.commitments.remote.awaiting_revocation ? [previousRemoteSpec(state.commitments)] : [];
   return [
