@@ -248,7 +248,7 @@ export async function assembleNode(parts: NodeParts): Promise<AssembledNode> {
     signer,
     onEvent: (event) => wallet.onChainEvent(event),
     revokedSpec: (stream, commitment_number) => revokedSpec(store, stream, commitment_number),
-    claims: createClaimDesk({ channels, wallet, feerates: () => feerates.current, waitingCommitment: (loop) => mempool.waitingCommitment(loop), log: onLog }),
+    claims: createClaimDesk({ channels, wallet, chain, feerates: () => feerates.current, waitingCommitment: (loop) => mempool.waitingCommitment(loop), log: onLog }),
     feerates,
     afterBlock: (height) => {
       void feeUpdates.onBlock(height);

@@ -1,7 +1,7 @@
 /** Coins of the wallet for somebody's address: made durable, sent, and sent again with each block until one holds them. */
 import { type Hex, type Hex32, type Sat, toHex32 } from '../bolt/primitives.ts';
 import type { Chain } from '../domain/ports.ts';
-import type { Wallet } from './wallet.ts';
+import { SPLIT_PURPOSE, type Wallet } from './wallet.ts';
 
 export interface SendRequest {
   readonly script_pubkey: Hex;
@@ -49,7 +49,7 @@ export function createSender({ wallet, chain, feerate, entropy, log }: SenderOpt
       return { txid, amount_sat, fee_satoshis };
     },
     async rebroadcast() {
-      for (const { purpose, txid, transaction } of await wallet.unconfirmed()) if (purpose.startsWith(PURPOSE)) await hand(txid, transaction);
+      for (const { purpose, txid, transaction } of await wallet.unconfirmed()) if (purpose.startsWith(PURPOSE) || purpose === SPLIT_PURPOSE) await hand(txid, transaction);
     },
   };
 }

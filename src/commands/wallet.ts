@@ -7,7 +7,7 @@ import { describeRefusal, type Refusal } from '../domain/decider.ts';
 import type { Block, Chain, ChainEvent } from '../domain/ports.ts';
 import { chooseContribution, type Contribution, contributionOf, type ContributionRequest, isTo } from '../domain/wallet/contribution.ts';
 import { type NewAddress, type WalletCommand, walletDecider } from '../domain/wallet/decide.ts';
-import { buildPayment, COIN_WEIGHT, expectedWeight, type Payment, type PaymentRequest } from '../domain/wallet/payment.ts';
+import { buildPayment, buildSplit, COIN_WEIGHT, expectedWeight, type Payment, type PaymentRequest } from '../domain/wallet/payment.ts';
 import { type PathOf, scanBlock } from '../domain/wallet/scan.ts';
 import {
   balanceOf, type Branch, type Coin, contributionsTo, isConfirmed, outPointKey, type OwnTransaction, spendableCoins, type WalletBalance, type WalletState,
@@ -49,6 +49,12 @@ export interface FundRequest extends PaymentRequest {
   readonly command_id?: Hex32;
 }
 
+export interface CoinsRequest {
+  readonly count: number;
+  readonly each_sat: Sat;
+  readonly feerate_per_kw: number;
+}
+
 export interface FundedTransaction {
   readonly txid: Hex32;
   readonly output_index: number;
@@ -87,6 +93,11 @@ export interface Wallet {
    * coins first (BIP 125). The reserve may be spent for this. Throws WalletRefusal `insufficient_funds` or `not_worth_its_fee`.
    */
   contribute(request: ContributionRequest): Promise<Contribution>;
+  /**
+   * So many free coins of at least `each_sat`, by splitting a larger one where there are too few. Answers the raw transaction
+   * that is to be broadcast before they are spent, if there is one.
+   */
+  provideCoins(request: CoinsRequest): Promise<Hex | undefined>;
   /** Signs an input that spends a coin of ours, SIGHASH_ALL. Throws on a script that is not ours. */
   signCoin(script_pubkey: Hex, sighash: Uint8Array): { readonly signature: Signature; readonly pubkey: Point };
   /** Purposes with contributions that no block holds. */
@@ -104,6 +115,10 @@ export interface Wallet {
 }
 
 const STREAM = 'wallet';
+/** Said in the log of a transaction that makes several coins of one. */
+export const SPLIT_PURPOSE = 'coins for claims';
+/** A mempool takes 25 transactions that descend from each other. */
+const MAX_PIECES = 20;
 /** BIP 44's gap: payments to so many scripts beyond the last issued one are still found. */
 const GAP = 20;
 /** Deeper reorganisations than this are not looked for at a start. */
@@ -113,6 +128,7 @@ type Intent =
   | { readonly type: 'IssueAddress'; readonly branch: Branch; readonly purpose: string }
   | { readonly type: 'ScanBlock'; readonly block: Block }
   | { readonly type: 'Pay'; readonly request: FundRequest; readonly height: BlockHeight }
+  | { readonly type: 'Split'; readonly request: CoinsRequest; readonly height: BlockHeight }
   | { readonly type: 'Contribute'; readonly request: ContributionRequest; readonly height: BlockHeight }
   | Extract<WalletCommand, { type: 'AbandonTransaction' | 'RollBack' }>;
 
@@ -132,6 +148,7 @@ export function createWallet(options: WalletOptions): Wallet {
       case 'IssueAddress': return { type: 'IssueAddress', ...nextAddress(current, intent.branch, intent.purpose) };
       case 'ScanBlock': return scanBlock(intent.block, current, pathOf(current));
       case 'Pay': return createTransaction(intent.request, intent.height, current);
+      case 'Split': return splitCoin(intent.request, intent.height, current);
       case 'Contribute': return contribution(intent.request, intent.height, current);
       default: return intent;
     }
@@ -185,6 +202,18 @@ export function createWallet(options: WalletOptions): Wallet {
     };
   }
 
+  /** The largest coin in a block, into as many as are missing. */
+  function splitCoin({ count, each_sat, feerate_per_kw }: CoinsRequest, height: BlockHeight, current: WalletState): WalletCommand {
+    const { confirmed } = spendableCoins(current, height);
+    const largest = confirmed.toSorted((a, b) => Number(b.value - a.value))[0];
+    const script = nextAddress(current, 'change', SPLIT_PURPOSE);
+    const pieces = Math.min(count - freeCoins(current, height, each_sat), MAX_PIECES);
+    const split = largest && buildSplit(largest, { pieces, each_sat, feerate_per_kw }, script.script_pubkey);
+    if (split === undefined) return { type: 'RefuseTransaction', code: 'insufficient_funds', detail: { count, each_sat, largest_sat: largest?.value ?? 0n } };
+    const { tx, coins, fee_satoshis } = split;
+    return { type: 'CreateTransaction', txid: txidOf(tx), purpose: SPLIT_PURPOSE, transaction: serialize(tx, keys.sign(tx, coins)), fee_satoshis, inputs: coins, change: script, height };
+  }
+
   async function run(intent: Intent, command_id = toHex32(entropy(32))): Promise<WalletState> {
     const outcome = await executor.execute(STREAM, intent, { command_id, correlation_id: command_id });
     if ('refused' in outcome) throw new WalletRefusal(outcome.refused);
@@ -220,6 +249,13 @@ export function createWallet(options: WalletOptions): Wallet {
     return newestContribution(await run({ type: 'Contribute', request, height }), request)!;
   });
 
+  const provideCoins = (request: CoinsRequest) => oneByOne(async (): Promise<Hex | undefined> => {
+    const { height } = await chain.tip();
+    if (freeCoins(await state(), height, request.each_sat) >= request.count) return undefined;
+    const after = await run({ type: 'Split', request, height });
+    return [...after.transactions.values()].findLast(({ purpose }) => purpose === SPLIT_PURPOSE)!.transaction;
+  });
+
   const release = (purpose: string, reason: string) => oneByOne(async (): Promise<void> => {
     for (const { txid } of contributionsTo(await state(), purpose)) await run({ type: 'AbandonTransaction', txid, reason });
   });
@@ -236,6 +272,7 @@ export function createWallet(options: WalletOptions): Wallet {
     fund,
     contribute,
     release,
+    provideCoins,
     signCoin(script_pubkey, sighash) {
       const path = watch.find(script_pubkey);
       if (path === undefined) throw new Error(`no key of the wallet is behind the script ${script_pubkey}`);
@@ -286,6 +323,12 @@ function findPaid({ transactions }: WalletState, { purpose, script_pubkey, amoun
     if (output_index >= 0) return { txid, output_index, transaction, fee_satoshis };
   }
   return undefined;
+}
+
+/** Coins that a first contribution may spend, of at least so much. */
+function freeCoins(state: WalletState, height: BlockHeight, least: Sat): number {
+  const { confirmed, pending } = spendableCoins(state, height);
+  return [...confirmed, ...pending].filter(({ value }) => value >= least).length;
 }
 
 /** The newest live contribution of a purpose, if it is to the transaction asked about. */

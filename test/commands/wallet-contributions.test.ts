@@ -218,6 +218,28 @@ describe('a claim that is lost', () => {
   });
 });
 
+describe('coins for many claims', () => {
+  it('come of one, in one transaction, and each claim has its own', async () => {
+    await receive(500_000n);
+    const requests = [await claim(), await claim(), await claim()];
+    const split = await wallet.provideCoins({ count: 3, each_sat: sat(5_000), feerate_per_kw: 1000 });
+    expect(await chain.broadcast(split!)).toEqual({ ok: true });
+    expect(await wallet.provideCoins({ count: 3, each_sat: sat(5_000), feerate_per_kw: 1000 })).toBeUndefined();
+    const contributions = await Promise.all(requests.map((request) => wallet.contribute(request)));
+    expect(new Set(contributions.map(({ inputs }) => `${inputs[0]!.txid}:${inputs[0]!.output_index}`)).size).toBe(3);
+    for (const [i, request] of requests.entries()) expect(await chain.broadcast(signed(request, contributions[i]!))).toEqual({ ok: true });
+    await mine();
+    expect(await wallet.contributions()).toEqual([]);
+    const fees = contributions.reduce((sum, { fee_satoshis }) => sum + fee_satoshis, 0n);
+    expect((await wallet.balance()).total_sat).toBeGreaterThan(499_000n - fees);
+  });
+
+  it('are not made where the wallet is too poor', async () => {
+    await receive(12_000n);
+    await expect(wallet.provideCoins({ count: 3, each_sat: sat(5_000), feerate_per_kw: 1000 })).rejects.toThrow('insufficient_funds: count 3, each_sat 5000, largest_sat 12000');
+  });
+});
+
 describe('the reserve', () => {
   it('is left by payments, and is there for claims', async () => {
     await receive(50_000n);

@@ -1,11 +1,12 @@
 /** BOLT 5: starts the claims that a channel plans at the tip, and gives the wallet back what claims no longer need. */
-import type { BlockHeight, Hex32 } from '../../bolt/primitives.ts';
+import type { BlockHeight, Hex, Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelState } from '../../domain/channel/state.ts';
 import type { Feerates } from '../../domain/feerates.ts';
 import { claimStatus } from '../../domain/onchain/claims.ts';
 import { isBuried } from '../../domain/onchain/output-lifecycle.ts';
 import { plannedClaims } from '../../domain/onchain/planning.ts';
 import type { Claim } from '../../domain/onchain/types.ts';
+import type { Chain } from '../../domain/ports.ts';
 import type { ChannelLoop } from '../channel-loop.ts';
 import type { Channels } from '../channels.ts';
 import type { Wallet } from '../wallet.ts';
@@ -13,7 +14,8 @@ import { channelOfPurpose, claimPurpose, fundClaims } from './fund-claims.ts';
 
 export interface ClaimDeskOptions {
   readonly channels: Pick<Channels, 'get'>;
-  readonly wallet: Pick<Wallet, 'contribute' | 'contributions' | 'release' | 'scriptFor'>;
+  readonly wallet: Pick<Wallet, 'contribute' | 'contributions' | 'provideCoins' | 'release' | 'scriptFor'>;
+  readonly chain: Pick<Chain, 'broadcast'>;
   readonly feerates: () => Feerates;
   /** The peer's commitment that waits for a block, if there is one. */
   readonly waitingCommitment: (loop: ChannelLoop) => Promise<Hex32 | undefined>;
@@ -27,7 +29,11 @@ export interface ClaimDesk {
   giveBack(height: BlockHeight): Promise<void>;
 }
 
-export function createClaimDesk({ channels, wallet, feerates, waitingCommitment, log }: ClaimDeskOptions): ClaimDesk {
+export function createClaimDesk({ channels, wallet, chain, feerates, waitingCommitment, log }: ClaimDeskOptions): ClaimDesk {
+  const broadcast = async (transaction: Hex): Promise<void> => {
+    const result = await chain.broadcast(transaction);
+    if (!result.ok) log(`coins for claims: the transaction was refused: ${result.code} (${result.reason}); it is tried again with each block`);
+  };
   const underWay = new WeakMap<ChannelLoop, Promise<void>>();
 
   async function planNow(loop: ChannelLoop, height: BlockHeight): Promise<void> {
@@ -35,7 +41,7 @@ export function createClaimDesk({ channels, wallet, feerates, waitingCommitment,
     const waiting_commitment = loop.state.spend === undefined ? await waitingCommitment(loop).catch(() => undefined) : undefined;
     const planned = plannedClaims(loop.state, { height, feerates: feerates(), waiting_commitment });
     if (planned.length === 0) return;
-    const claims = await fundClaims(planned, { stream: loop.stream, wallet, log });
+    const claims = await fundClaims(planned, { stream: loop.stream, wallet, broadcast, log });
     // What the chain or the peer did meanwhile is judged again: a claim that no longer fits is left out.
     if (claims.length > 0) await loop.run({ type: 'ReceiveBlock', height, claims });
   }

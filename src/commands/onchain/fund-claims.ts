@@ -1,4 +1,6 @@
 /** What planned claims need before they can be started: a script of the wallet's to go to, or coins of it for the fee. */
+import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import { type Hex, sat } from '../../bolt/primitives.ts';
 import { describeRefusal } from '../../domain/decider.ts';
 import type { FundedClaim, PlannedClaim } from '../../domain/onchain/types.ts';
 import type { StreamId } from '../../events/store.ts';
@@ -6,7 +8,9 @@ import { type Wallet, WalletRefusal } from '../wallet.ts';
 
 export interface FundingWorld {
   readonly stream: StreamId;
-  readonly wallet: Pick<Wallet, 'contribute' | 'scriptFor'>;
+  readonly wallet: Pick<Wallet, 'contribute' | 'provideCoins' | 'scriptFor'>;
+  /** Hands a raw transaction to the chain. */
+  readonly broadcast: (transaction: Hex) => Promise<void>;
   readonly log: (line: string) => void;
 }
 
@@ -23,6 +27,7 @@ export const channelOfPurpose = (purpose: string): StreamId | undefined => (purp
 
 /** Claims that the wallet cannot pay for now are left out, and said: they are planned again with the next block. */
 export async function fundClaims(planned: readonly PlannedClaim[], world: FundingWorld): Promise<readonly FundedClaim[]> {
+  await provideCoins(planned, world);
   const funded: FundedClaim[] = [];
   for (const claim of planned) {
     const ready = await fundClaim(claim, world).catch((error: unknown) => {
@@ -33,6 +38,24 @@ export async function fundClaims(planned: readonly PlannedClaim[], world: Fundin
   }
   return funded;
 }
+
+/** Each claim that begins now spends a coin of its own: none may hold up another. */
+async function provideCoins(planned: readonly PlannedClaim[], { wallet, broadcast }: FundingWorld): Promise<void> {
+  const beginning = planned.filter(({ needs, replaces }) => needs === 'wallet' && replaces === undefined);
+  if (beginning.length < 2) return;
+  const feerate_per_kw = Math.max(...beginning.map((claim) => claim.feerate_per_kw));
+  const weight = Math.max(...beginning.map(({ base }) => base!.weight)) + WALLET_WEIGHT;
+  const each_sat = sat(feeOf(feerate_per_kw, weight) * ROOM_TO_RISE);
+  const split = await wallet.provideCoins({ count: beginning.length, each_sat, feerate_per_kw }).catch((error: unknown) => {
+    // What is there goes as far as it goes.
+    if (!(error instanceof WalletRefusal)) throw error;
+  });
+  if (split !== undefined) await broadcast(split);
+}
+
+/** A coin and change, in weight units; and how often a fee may be raised by itself before a second coin is needed. */
+const WALLET_WEIGHT = 272 + 124;
+const ROOM_TO_RISE = 3n;
 
 async function fundClaim({ kind, inputs, feerate_per_kw, replaces, needs, base }: PlannedClaim, { stream, wallet }: FundingWorld): Promise<FundedClaim> {
   const claim = { kind, inputs, feerate_per_kw, replaces };

@@ -41,6 +41,22 @@ export function buildPayment(chosen: readonly Coin[], { script_pubkey, amount_sa
   return { tx: transaction(coins, outputs), coins, output_index: outputs.indexOf(target), fee_satoshis, has_change };
 }
 
+export interface SplitRequest {
+  readonly pieces: number;
+  readonly each_sat: Sat;
+  readonly feerate_per_kw: number;
+}
+
+/** One coin becomes several of `each_sat` and what is left, all of one script of ours. Undefined when it is too small. */
+export function buildSplit(coin: Coin, { pieces, each_sat, feerate_per_kw }: SplitRequest, script_pubkey: Hex): Omit<Payment, 'output_index' | 'has_change'> | undefined {
+  const equal = Array.from({ length: pieces }, (): TxOutput => ({ value: each_sat, script_pubkey }));
+  const draft = [...equal, { value: each_sat, script_pubkey }];
+  const fee_satoshis = (feeOf(feerate_per_kw, expectedWeight(transaction([coin], draft))) + 1n) as Sat;
+  const left = coin.value - each_sat * BigInt(pieces) - fee_satoshis;
+  if (left < each_sat) return undefined;
+  return { tx: transaction([coin], inOrder([...equal, { value: left as Sat, script_pubkey }])), coins: [coin], fee_satoshis };
+}
+
 /** Change below this costs more than it is worth, or is not relayed. In sat. */
 export function smallestChange(change_script: Hex, feerate_per_kw: number): bigint {
   const dust = dustLimitOf(change_script) ?? 0n;
