@@ -25,14 +25,14 @@ afterEach(async () => {
 });
 
 /** A channel whose feerate is of yesterday, and an HTLC that alice offered; the wire is cut. */
-async function cheapChannel(coins: readonly Sat[] = [sat(11_000_000), sat(200_000)], feerate_per_kw = 5_000): Promise<void> {
+async function cheapChannel(coins: readonly Sat[] = [sat(11_000_000), sat(200_000)], feerate_per_kw = 5_000, htlcs = 1): Promise<void> {
   [alice, bob] = await Promise.all([startResident(world, 'alice'), startResident(world, 'bob')]);
   await world.give(alice, ...coins);
   await world.give(bob, sat(200_000));
   channel = await propose(world, alice, bob, 'anchors_zero_fee_htlc_tx');
   await confirmAll(world, [channel]);
-  await offer(alice, bob, msat(90_000_000), 'timed_out', 40);
-  await committed(channel, 1);
+  for (let i = 0; i < htlcs; i++) await offer(alice, bob, msat(90_000_000), 'timed_out', 40 + i);
+  await committed(channel, htlcs);
   channel.link.cut();
   await setFeerate(feerate_per_kw);
 }
@@ -98,4 +98,23 @@ it('a wallet without coins says so, and claims as soon as there are some', async
   world.chain.mineBlocks(1, { include: ({ txid }) => txid !== world.chain.mempool()[0]!.txid });
   await world.settled();
   expect(world.chain.mempool().length).toBe(2);
+});
+
+it('HTLCs that run out while we slept are all claimed with the next block, though the wallet has one coin', async () => {
+  await cheapChannel([sat(11_000_000)], 1_000, 3);
+  expect((await alice.node.wallet.coins()).length).toBe(1);
+  await force(alice);
+  await world.mine(2);
+  expect(channel.state(alice).commitments.htlcs.length).toBe(3);
+  const last = Math.max(...channel.state(alice).commitments.htlcs.map(({ cltv_expiry }) => cltv_expiry));
+  alice.view.asleep = true;
+  await world.mine(last + 1 - world.height);
+  alice.view.asleep = false;
+  await world.settled();
+  const timeouts = (await claimsOf(alice)).filter(({ kind }) => kind === 'htlc_timeout');
+  expect(timeouts.length).toBe(3);
+  const waiting = new Set(world.chain.mempool().map(({ txid }) => txid));
+  expect(timeouts.every(({ claim_txid }) => waiting.has(claim_txid)), alice.log.slice(-5).join('\n')).toBe(true);
+  await world.mine(16);
+  expect(channel.phase(alice)).toBe('closed');
 });
