@@ -14,7 +14,7 @@ import type { ChannelEvent } from '../events/channel/index.ts';
 import type { EventEnvelope } from '../events/envelope.ts';
 import type { Cause, StreamId } from '../events/store.ts';
 import type { ChannelContext, Session } from './channel-context.ts';
-import { closeFeatures, closingFollowUp, judgeWish, type CloseWish } from './close-channel.ts';
+import { closeFeatures, closingFollowUp, closingPatience, judgeWish, type CloseWish } from './close-channel.ts';
 import { deriveAhead } from './derive-ahead.ts';
 import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { fundingCommand } from './funding-command.ts';
@@ -45,6 +45,7 @@ export class ChannelLoop implements ChannelPort {
   #running: Promise<void> | undefined;
   #closeWanted = false;
   #wish: CloseWish = {};
+  readonly #patience = closingPatience();
   #fundingStarted = false;
   #halted: Error | undefined;
   readonly #ahead = createTurnAhead();
@@ -122,9 +123,10 @@ export class ChannelLoop implements ChannelPort {
     return { accepted: 0 };
   }
 
-  /** Repeats what the chain is still owed. */
+  /** A block: repeats what the chain is still owed, and loses patience with a peer that leaves a close unanswered. */
   rebroadcast(): void {
     for (const effect of owedToChain(this.#state)) broadcast(effect, this.#state, this.stream, this.#context);
+    this.#patience(this.#state, this.#reestablished ? this.#session : undefined, (command) => this.run(command));
   }
 
   /** Resolves when the mailbox is empty and all of it durable. */

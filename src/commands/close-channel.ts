@@ -9,6 +9,7 @@ import { isLive, type ChannelState } from '../domain/channel/state.ts';
 import { refuse, type Refusal } from '../domain/decider.ts';
 
 export type { CloseWish } from '../domain/channel/commands.ts';
+export { closingPatience } from './closing-patience.ts';
 
 /** What a close depends on, from what both peers offer on this connection. */
 export const closeFeatures = (features: ReadonlySet<FeatureName> | undefined): CloseFeatures => ({

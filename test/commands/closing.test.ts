@@ -117,6 +117,44 @@ describe('a close', () => {
   });
 });
 
+describe('a peer that leaves a close unanswered', () => {
+  it('loses its connection when no closing_sig comes; the next connection begins anew', async () => {
+    await open();
+    await close(alice);
+    // Both closing_complete are under way, and never arrive.
+    await wire.settle(({ type }) => type === 'closing_complete');
+    await mine(2);
+    expect(wire.connected).toBe(true);
+    await mine(1);
+    await alice.node.settled();
+    expect(wire.connected).toBe(false);
+    wire.connect();
+    await wire.settle();
+    await expectClosed();
+  });
+
+  it('fails the channel after 144 blocks without any close that both signed, and not for being away', async () => {
+    const features = without('option_simple_close');
+    await open(features);
+    await close(alice);
+    await wire.settle(({ type }) => type === 'closing_signed');
+    await mine(140);
+    await wire.cut();
+    await mine(20);
+    expect(stateOf(alice).phase).toBe('closing');
+    wire.connect(features);
+    await wire.settle(({ type }) => type === 'closing_signed');
+    await mine(3);
+    expect(stateOf(alice).phase).toBe('closing');
+    await mine(1);
+    await alice.node.settled();
+    expect(stateOf(alice)).toMatchObject({ phase: 'resolving', failure: { by: 'local', code: 'closing_unanswered' } });
+    await mine(1);
+    expect(stateOf(bob)).toMatchObject({ phase: 'resolving', spend: { kind: 'remote' } });
+    await audited(alice);
+  });
+});
+
 describe('a wish for a close', () => {
   it('with a feerate and a destination is heard when the peer is back', async () => {
     await open();

@@ -114,6 +114,8 @@ export type ChannelCommand =
   | { readonly type: 'ProposeClosing'; readonly feerate_per_kw: number; readonly chosen?: boolean; readonly locktime: number; readonly common: CloseFeatures; readonly wish?: CloseWish }
   | { readonly type: 'ReceiveClosingComplete'; readonly message: MessageOf<'closing_complete'>; readonly common?: CloseFeatures }
   | { readonly type: 'ReceiveClosingSig'; readonly message: MessageOf<'closing_sig'> }
+  /** A connected peer has signed no close for so many blocks. */
+  | { readonly type: 'FailClosing'; readonly blocks: number }
   | { readonly type: 'ForceClose'; readonly reason: string }
   /** The peer sent `error` for this channel: BOLT 1 fails it. */
   | { readonly type: 'ReceiveError'; readonly data: string }

@@ -9,7 +9,7 @@ import { abandonOpening, openChannel, receiveAcceptChannel, receiveAnnouncementS
 import { enterRecovery, restoreChannel } from './recovery.ts';
 import { withFailedOffers } from '../onchain/preimages.ts';
 import { receiveChannelReestablish } from './reestablish.ts';
-import { closeChannel, negotiateClosing, receiveClosingSigned, receiveShutdown } from './shutdown.ts';
+import { closeChannel, failClosing, negotiateClosing, receiveClosingSigned, receiveShutdown } from './shutdown.ts';
 import { proposeClosing, receiveClosingComplete, receiveClosingSig } from './simple-close.ts';
 import { forceClose, receiveBlock, receiveError, receiveMempoolTransaction, rollBack } from './spending.ts';
 import { initialChannel, type ChannelState } from './state.ts';
@@ -87,6 +87,8 @@ function decideByType(command: ChannelCommand, state: ChannelState): Decision<Ch
       return receiveClosingSigned(command, state);
     case 'ProposeClosing':
       return proposeClosing(command, state);
+    case 'FailClosing':
+      return failClosing(command, state);
     case 'ReceiveClosingComplete':
       return receiveClosingComplete(command, state);
     case 'ReceiveClosingSig':
