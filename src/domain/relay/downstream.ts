@@ -24,6 +24,8 @@ export function failureOfDeclined({ failure_code, amount_msat }: { readonly fail
       return localFailure({ name: 'unknown_next_peer' });
     case failureCode('permanent_channel_failure'):
       return localFailure({ name: 'permanent_channel_failure' });
+    case failureCode('temporary_node_failure'):
+      return localFailure({ name: 'temporary_node_failure' });
     case failureCode('expiry_too_far'):
       return localFailure({ name: 'expiry_too_far' });
     case failureCode('expiry_too_soon'):

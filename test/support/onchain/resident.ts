@@ -5,6 +5,7 @@ import { createMemoryDisk, type MemoryDisk } from '../../../src/adapters/store/m
 import { openMemoryStore } from '../../../src/adapters/store/memory.ts';
 import { selectCoins } from '../../../src/adapters/wallet/coin-selection.ts';
 import { fromHex, type Hex, type Hex32 } from '../../../src/bolt/primitives.ts';
+import type { ContactLimits } from '../../../src/domain/chain-contact.ts';
 import type { ChannelPolicy } from '../../../src/domain/channel/commands.ts';
 import type { ChannelState } from '../../../src/domain/channel/state.ts';
 import type { EventEnvelope } from '../../../src/events/envelope.ts';
@@ -43,10 +44,11 @@ export interface Resident {
 }
 
 export interface ResidentOptions {
+  readonly chainLimits?: Partial<ContactLimits>;
   readonly policy?: Partial<ChannelPolicy>;
 }
 
-export async function startResident(world: World, name: string, { policy }: ResidentOptions = {}): Promise<Resident> {
+export async function startResident(world: World, name: string, { policy, chainLimits }: ResidentOptions = {}): Promise<Resident> {
   const disk = createMemoryDisk();
   const view = world.view(name);
   const birthday = world.height;
@@ -116,7 +118,7 @@ export async function startResident(world: World, name: string, { policy }: Resi
         entropy: (length) => fromHex(hash(`${name} ${number} draws ${drawn++}`)).slice(0, length),
         now: () => new Date(), crypto_backend: 'test',
         policy: { to_self_delay: TO_SELF_DELAY, minimum_depth: MINIMUM_DEPTH, ...policy },
-        fromHeight: birthday, onLog: (line) => void log.push(`${world.height} ${line}`),
+        fromHeight: birthday, chainLimits, onLog: (line) => void log.push(`${world.height} ${line}`),
       });
       const unwatch = world.watch(() => {
         const outstanding = node.sagas.counters().outstanding - hold.waiting();
