@@ -152,8 +152,9 @@ export class Channels {
       temporary_channel_id: request.temporary_channel_id ?? toHex32(this.#options.entropy(32)),
       policy: this.#context.policy,
     });
-    if ('refused' in outcome) return this.#undo(loop, request.peer_id), outcome;
-    return { stream: loop.stream };
+    if (!('refused' in outcome)) return { stream: loop.stream };
+    this.#undo(loop, request.peer_id);
+    return outcome;
   }
 
   /** BOLT 2: a peer proposes a channel. */

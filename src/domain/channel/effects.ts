@@ -4,7 +4,6 @@ import type { Hex32, Sat } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import type { HtlcFailure } from '../../events/channel/updates.ts';
 import { liveClaims } from '../onchain/claims.ts';
-import { awaitsFunding } from './opening-facts.ts';
 import { hasCompleteClose, signedCloseOf } from './mutual-closes.ts';
 import { mayPublish } from './publishing.ts';
 import { retransmissions, type Retransmission } from './reestablish.ts';
@@ -104,11 +103,21 @@ function failureEffects(channel_id: Hex32, { by, code, reason }: Extract<Channel
 
 /** What the chain is still owed in this state: repeated with every block, and after a restart. */
 export function owedToChain(state: ChannelState): readonly Effect[] {
-  const owe = (what: Extract<Effect, { kind: 'broadcast' }>['what']): readonly Effect[] => [{ kind: 'broadcast', what }];
+  return isEstablished(state) && needsFunding(state) ? [...owe('funding'), ...owedEnd(state)] : owedEnd(state);
+}
+
+const owe = (what: Extract<Effect, { kind: 'broadcast' }>['what']): readonly Effect[] => [{ kind: 'broadcast', what }];
+
+/** The opener's coins come back only over the funding output: it is owed until a block has it, however the channel goes on. */
+function needsFunding(state: EstablishedState): boolean {
+  const signed = state.phase !== 'opening' || state.step === 'funded';
+  const spent = state.phase === 'closed' || ('spend' in state && state.spend !== undefined);
+  const forbidden = 'failure' in state && state.failure !== undefined && !mayPublish(state.failure.code);
+  return signed && !spent && !forbidden && state.terms.role === 'opener' && state.funding.confirmed === undefined;
+}
+
+function owedEnd(state: ChannelState): readonly Effect[] {
   switch (state.phase) {
-    case 'opening':
-    case 'normal':
-      return awaitsFunding(state) && state.terms.role === 'opener' ? owe('funding') : [];
     case 'closing':
       return hasCompleteClose(state) ? owe('closing') : [];
     case 'resolving':

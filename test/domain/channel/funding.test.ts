@@ -110,6 +110,13 @@ describe('a funding that does not come', () => {
     expect(types(bob).at(-1)).toBe('error');
   });
 
+  it('is owed to the chain by an opener whose channel failed before it came, and before the commitment that spends it', () => {
+    const { alice } = funded();
+    alice.decide({ type: 'ReceiveError', data: 'changed my mind' });
+    expect(alice.state.phase).toBe('resolving');
+    expect(owedToChain(alice.state)).toEqual([{ kind: 'broadcast', what: 'funding' }, { kind: 'broadcast', what: 'commitment' }]);
+  });
+
   it('is never given up by the opener: its money may still be on its way', () => {
     const { alice } = funded();
     expect(mayBeForgotten(alice.state)).toBe(false);
