@@ -1,6 +1,6 @@
 /** Safety 27: credentials leaked, keys in logs. After a full scenario no secret stands in any event, log line, error, file or answer. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLogger } from '../../src/adapters/logger.ts';
 import type { Hex32 } from '../../src/bolt/primitives.ts';
@@ -115,8 +115,9 @@ async function answers(name: string): Promise<readonly Place[]> {
 }
 
 function filesOf(name: string): readonly Place[] {
-  const names = readdirSync(nodes.data(name)).filter((file) => !KEPT_APART.has(file));
-  expect(names).toEqual(expect.arrayContaining(['log.sqlite', 'checkpoint', 'node.json']));
+  const entries = readdirSync(nodes.data(name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !KEPT_APART.has(entry.name));
+  const names = entries.map((entry) => relative(nodes.data(name), join(entry.parentPath, entry.name)));
+  expect(names).toEqual(expect.arrayContaining(['log.sqlite', 'checkpoint', 'node.json', join('signer', 'marks'), join('backups', 'channels.backup')]));
   return names.map((file) => ({ name: `${name}/${file}`, text: readFileSync(join(nodes.data(name), file), 'latin1') }));
 }
 

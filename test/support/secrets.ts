@@ -40,7 +40,7 @@ export function secretsOf(words: string, network: NetworkName, { channels, payme
   const channelSecrets = Array.from({ length: channels }, (_, index) => Object.entries(derivation.channel(index)).map(([name, secret]) => secretBytes(`channel ${index} ${name}`, secret as Uint8Array))).flat();
   return [
     ...phrases,
-    secretBytes('seed', seed), secretBytes('node key', derivation.node()), secretBytes('log key', derivation.log()),
+    secretBytes('seed', seed), secretBytes('node key', derivation.node()), secretBytes('log key', derivation.log()), secretBytes('backup key', derivation.backup()),
     secretText('master key', master.privateExtendedKey), secretText('account key', account.privateExtendedKey), ...walletKeys,
     ...channelSecrets,
     ...payment_ids.flatMap((id) => [0, 1, 2].map((attempt) => secretBytes(`session key ${id}/${attempt}`, derivation.session(id, attempt)))),
