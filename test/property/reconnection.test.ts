@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import { runs } from '../support/property.ts';
-import type { Cut } from '../support/simulation/cut-network.ts';
+import type { Cut, CutOptions } from '../support/simulation/cut-network.ts';
 import { busyLife, CUT_PAIR, liveStory, opening, type Lived } from '../support/simulation/cut-stories.ts';
+import { CRASH_POINTS, type Fault } from '../support/simulation/faults.ts';
 import type { Frame, Limits } from '../support/simulation/framed-wire.ts';
 import type { OpenedRow } from '../support/simulation/network.ts';
 import { installVirtualTime, type VirtualTime } from '../support/simulation/virtual-time.ts';
@@ -31,22 +32,26 @@ describe.each([opening, busyLife])('$name', (story) => {
   });
   afterAll(() => console.log(`reconnection, ${story.name}: ${told.lived} lives, ${told.alike} of them with the very books of the life without a cut; ${told.pairs} pairs of cuts`));
 
-  /** Lives it with that cut. Where nobody lost power at once, nothing at all may differ. */
-  async function cut(plan: Cut): Promise<Lived> {
-    const { limits, when, dies } = plan;
+  /** Lives it with what goes wrong. What fails is lived again: a plan is the same each time, and the second life tells what the first one did. */
+  async function live(what: string, options: CutOptions): Promise<Lived> {
     try {
-      const lived = await liveStory(story, row, { cuts: [plan] });
+      const lived = await liveStory(story, row, options);
       told.lived++;
-      const alike = JSON.stringify(lived.books, asText) === JSON.stringify(whole.books, asText);
-      if (alike) told.alike++;
-      if (when === 'at_rest' && dies === undefined) expect(lived.books).toEqual(whole.books);
+      if (JSON.stringify(lived.books, asText) === JSON.stringify(whole.books, asText)) told.alike++;
       return lived;
     } catch (error) {
-      // A plan is lived the same each time: the second life tells what the first one did.
-      const told: string[] = [];
-      await liveStory(story, row, { cuts: [plan], trace: (line) => void told.push(line) }).catch(() => undefined);
-      throw new Error(`cut ${when} after ${JSON.stringify(limits)} bytes${dies === undefined ? '' : `, ${dies} loses power`}: ${(error as Error).message}\n${told.slice(-80).join('\n')}`, { cause: error });
+      const lines: string[] = [];
+      await liveStory(story, row, { ...options, trace: (line) => void lines.push(line) }).catch(() => undefined);
+      throw new Error(`${what}: ${(error as Error).message}\n${lines.slice(-80).join('\n')}`, { cause: error });
     }
+  }
+
+  /** Where nobody loses power, nothing at all may differ in the end. */
+  async function cut(plan: Cut): Promise<Lived> {
+    const { limits, when, dies } = plan;
+    const lived = await live(`cut ${when} after ${JSON.stringify(limits)} bytes${dies === undefined ? '' : `, ${dies} loses power`}`, { cuts: [plan] });
+    if (when === 'at_rest' && dies === undefined) expect(lived.books).toEqual(whole.books);
+    return lived;
   }
 
   const ends = (direction: 0 | 1): readonly number[] => [0, ...whole.frames()[direction].map(({ end }) => end)];
@@ -79,6 +84,12 @@ describe.each([opening, busyLife])('$name', (story) => {
   it('cut when nothing moves any more, with the power of either side, it loses nothing', async () => {
     const plans = ([0, 1] as const).flatMap((direction) => ends(direction).flatMap((end) => CUT_PAIR.map((dies): Cut => ({ limits: limitsOf(direction, end), when: 'at_rest', dies }))));
     for (const plan of some(plans, runs(24, 40))) await cut(plan);
+  }, LONG);
+
+  it('killed at any of its appends, at any point of it, either side loses nothing', async () => {
+    const crashes = CUT_PAIR.flatMap((node) => Array.from({ length: whole.appends(node) }, (_, index) => index + 1).flatMap((append) =>
+      CRASH_POINTS.map((point): Fault => ({ kind: 'crash', node, append, point, rewind: false }))));
+    for (const fault of some(crashes, runs(24, 30))) await live(`killed: ${JSON.stringify(fault)}`, { faults: [fault] });
   }, LONG);
 
   it('cut inside a frame, it ends as if cut before it', async () => {

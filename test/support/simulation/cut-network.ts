@@ -1,4 +1,5 @@
 /** Machines in a row of two on framed wires that break: each connection after so many bytes of either direction, and perhaps with the power of a machine. */
+import type { Fault } from './faults.ts';
 import { FramedWire, NO_LIMITS, type Frame, type Limits } from './framed-wire.ts';
 import { SimulatedNetwork, type OpenedRow } from './network.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -15,6 +16,8 @@ export interface Cut {
 export interface CutOptions {
   /** Of the first connection, of the one after it, ...; those that follow last. */
   readonly cuts?: readonly Cut[];
+  /** What goes wrong at appends and messages, once the network is armed. */
+  readonly faults?: readonly Fault[];
   /** Of delays of the stores. Absent: everything is prompt. */
   readonly seed?: number;
   readonly trace?: (line: string) => void;
@@ -27,11 +30,12 @@ export class CutNetwork extends SimulatedNetwork {
   /** Connections that broke as planned. */
   strikes = 0;
 
-  constructor(row: OpenedRow, { cuts = [], seed, trace }: CutOptions = {}) {
+  constructor(row: OpenedRow, { cuts = [], faults, seed, trace }: CutOptions = {}) {
     const joined: FramedWire[] = [];
     const struck: { by?: (wire: FramedWire, cut: Cut) => void } = {};
     super({
       ...row,
+      faults,
       seed,
       trace,
       wires(left, right, world) {

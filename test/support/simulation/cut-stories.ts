@@ -25,6 +25,8 @@ export interface Lived {
   readonly books: unknown;
   /** Connections that came to their planned end. */
   readonly strikes: number;
+  /** So many times did it write, from the first wish on. */
+  readonly appends: (machine: string) => number;
   /** What the first connection carried, each way. */
   readonly frames: () => readonly [readonly Frame[], readonly Frame[]];
 }
@@ -36,7 +38,8 @@ export async function liveStory(story: Pick<CutStory, 'live'>, row: OpenedRow, o
   try {
     await network.boot();
     const books = await story.live(network);
-    return { books, strikes: network.strikes, frames: () => network.frames };
+    const { counted, strikes } = network;
+    return { books, strikes, appends: (name) => counted.appends(name), frames: () => network.frames };
   } finally {
     await forget(network, height);
   }
@@ -69,6 +72,7 @@ export const busyLife: CutStory = {
     const before = fundsOf(network);
     const coins = await wallets(network);
     const asked = await invoicesFor(network, PAYMENTS);
+    network.arm();
     await payAll(network, asked.slice(0, 2));
     wish(network, feerateOf(FEERATE));
     await payAll(network, asked.slice(2, 4));
@@ -95,6 +99,7 @@ export const randomLife = ({ payments, feerates, close }: RandomLife): Pick<CutS
     const before = fundsOf(network);
     const coins = await wallets(network);
     const asked = await invoicesFor(network, payments);
+    network.arm();
     for (const { feerate_per_kw, delay } of feerates) wish(network, feerateOf(feerate_per_kw), delay);
     if (close !== undefined) wish(network, closeBy(close.by), close.delay);
     await payAll(network, asked);
@@ -127,6 +132,7 @@ export const opening: CutStory = {
   name: 'a channel that opens',
   begin: (time) => openRow(time, CUT_PAIR, []),
   async live(network) {
+    network.arm();
     await untilWished(network, open);
     await mine(network, 8);
     await auditedLogs(network.machines);
