@@ -15,7 +15,10 @@ import { deadlineOf, isRipe, ruleFor } from './output-lifecycle.ts';
 import type { ChainOutput, Claim, ClaimKind, PlannedClaim } from './types.ts';
 
 /** The tip, what the chain asks for a place in its next blocks, and what of this channel waits for one. */
-export type PlanningFacts = AnchorFacts;
+export interface PlanningFacts extends AnchorFacts {
+  /** Free ones in the wallet: where they are fewer than the transactions that want one, outputs share. Enough unless told. */
+  readonly coins?: number;
+}
 
 /** Inputs of one claim: far below the weight that nodes relay, and little lost when one of them is. */
 export const MAX_INPUTS = 30;
@@ -39,7 +42,7 @@ export function plannedClaims(state: ChannelState, facts: PlanningFacts): readon
   const candidates = claimable(state, facts.height);
   const fresh = candidates.filter(({ output, deadline }) => !isTaken(output, deadline, live, facts.height));
   const bids = [
-    ...grouped(state, fresh, facts.height).flatMap((group) => firstBid(state, group, facts)),
+    ...affordable(state, grouped(state, fresh, facts.height), live, facts).flatMap((group) => firstBid(state, group, facts)),
     ...live.flatMap((claim) => nextBid(state, claim, candidates, facts)),
   ];
   return bids.toSorted((a, b) => urgency(a) - urgency(b));
@@ -75,6 +78,27 @@ function grouped(state: ResolvingState, candidates: readonly Candidate[], height
   }
   return [...groups.values()].flatMap((group) => chunks(group, MAX_INPUTS));
 }
+
+/**
+ * With fewer coins than transactions that want one, outputs that nothing claims yet share what there is, each with others
+ * of its locktime: better together, and undone by one spend, than not claimed at all.
+ */
+function affordable(state: ResolvingState, groups: readonly (readonly Candidate[])[], live: readonly Claim[], { coins = Infinity }: PlanningFacts): readonly (readonly Candidate[])[] {
+  const wanting = groups.filter(([first]) => wantsCoin(state, first!.kind));
+  if (wanting.length <= coins) return groups;
+  const bare = wanting.flat().filter(({ output }) => !live.some(({ inputs }) => inputs.some((input) => isAt(input, output))));
+  const alike = new Map<string, Candidate[]>();
+  for (const candidate of bare) {
+    const key = `${candidate.kind} ${candidate.kind === 'htlc_timeout' ? candidate.output.htlc!.cltv_expiry : ''}`;
+    alike.set(key, [...(alike.get(key) ?? []), candidate]);
+  }
+  const each = Math.max(1, Math.floor(coins / Math.max(1, alike.size)));
+  const shared = [...alike.values()].flatMap((all) => chunks(all, Math.min(MAX_INPUTS, Math.ceil(all.length / each))));
+  return [...groups.filter((group) => !wanting.includes(group)), ...shared];
+}
+
+/** BOLT 3: with anchors an HTLC transaction brings nothing for its fee. */
+const wantsCoin = (state: ResolvingState, kind: ClaimKind): boolean => (kind === 'htlc_success' || kind === 'htlc_timeout') && !carriesItsFee(state, kind);
 
 function groupOf({ terms, spend }: ResolvingState, { output, kind, deadline }: Candidate, contested: boolean, height: BlockHeight): string {
   const single = `${kind} ${output.txid}:${output.output_index}`;
