@@ -100,6 +100,8 @@ export interface Wallet {
   provideCoins(request: CoinsRequest): Promise<Hex | undefined>;
   /** Signs an input that spends a coin of ours, SIGHASH_ALL. Throws on a script that is not ours. */
   signCoin(script_pubkey: Hex, sighash: Uint8Array): { readonly signature: Signature; readonly pubkey: Point };
+  /** Coins that a first contribution may spend. */
+  freeCoins(): Promise<number>;
   /** Purposes with contributions that no block holds. */
   contributions(): Promise<readonly { readonly purpose: string; readonly txid: Hex32 }[]>;
   /** Gives all coins of a purpose back that no block has spent: its claim is lost, or given up. */
@@ -278,6 +280,7 @@ export function createWallet(options: WalletOptions): Wallet {
       if (path === undefined) throw new Error(`no key of the wallet is behind the script ${script_pubkey}`);
       return keys.signDigest(path, sighash);
     },
+    freeCoins: async () => freeCoins(await state(), (await chain.tip()).height),
     contributions: async () => contributionsTo(await state()).map(({ purpose, txid }) => ({ purpose, txid })),
     async abandon(txid, reason) {
       await run({ type: 'AbandonTransaction', txid, reason });
@@ -325,8 +328,8 @@ function findPaid({ transactions }: WalletState, { purpose, script_pubkey, amoun
   return undefined;
 }
 
-/** Coins that a first contribution may spend, of at least so much. */
-function freeCoins(state: WalletState, height: BlockHeight, least: Sat): number {
+/** Coins that a first contribution may spend, of at least so much: in blocks, or of a payment of ours on its way. */
+function freeCoins(state: WalletState, height: BlockHeight, least = sat(1)): number {
   const { confirmed, pending } = spendableCoins(state, height);
   return [...confirmed, ...pending].filter(({ value }) => value >= least).length;
 }

@@ -4,17 +4,17 @@ import type { ChannelState } from '../../domain/channel/state.ts';
 import type { Feerates } from '../../domain/feerates.ts';
 import { claimStatus } from '../../domain/onchain/claims.ts';
 import { isBuried } from '../../domain/onchain/output-lifecycle.ts';
-import { plannedClaims } from '../../domain/onchain/planning.ts';
-import type { Claim } from '../../domain/onchain/types.ts';
+import { plannedClaims, type PlanningFacts } from '../../domain/onchain/planning.ts';
+import type { Claim, PlannedClaim } from '../../domain/onchain/types.ts';
 import type { Chain } from '../../domain/ports.ts';
 import type { ChannelLoop } from '../channel-loop.ts';
 import type { Channels } from '../channels.ts';
 import type { Wallet } from '../wallet.ts';
-import { channelOfPurpose, claimPurpose, fundClaims } from './fund-claims.ts';
+import { channelOfPurpose, claimPurpose, fundClaims, provideCoins } from './fund-claims.ts';
 
 export interface ClaimDeskOptions {
   readonly channels: Pick<Channels, 'get'>;
-  readonly wallet: Pick<Wallet, 'contribute' | 'contributions' | 'provideCoins' | 'release' | 'scriptFor'>;
+  readonly wallet: Pick<Wallet, 'contribute' | 'contributions' | 'freeCoins' | 'provideCoins' | 'release' | 'scriptFor'>;
   readonly chain: Pick<Chain, 'broadcast'>;
   readonly feerates: () => Feerates;
   /** The peer's commitment that waits for a block, if there is one. */
@@ -39,11 +39,35 @@ export function createClaimDesk({ channels, wallet, chain, feerates, waitingComm
   async function planNow(loop: ChannelLoop, height: BlockHeight): Promise<void> {
     if (loop.state.phase !== 'resolving') return;
     const waiting_commitment = loop.state.spend === undefined ? await waitingCommitment(loop).catch(() => undefined) : undefined;
-    const planned = plannedClaims(loop.state, { height, feerates: feerates(), waiting_commitment });
+    const facts: PlanningFacts = { height, feerates: feerates(), waiting_commitment };
+    const planned = await affordable(loop, plannedClaims(loop.state, facts), facts);
     if (planned.length === 0) return;
-    const claims = await fundClaims(planned, { stream: loop.stream, wallet, broadcast, log });
+    const claims = await fundClaims(planned, { stream: loop.stream, wallet, log });
     // What the chain or the peer did meanwhile is judged again: a claim that no longer fits is left out.
     if (claims.length > 0) await loop.run({ type: 'ReceiveBlock', height, claims });
+  }
+
+  /**
+   * Where coins are short, those of claims that somebody outran are taken first, though a reorganisation may bring these
+   * back; then one coin is made into many; and if that is not enough, outputs share.
+   */
+  async function affordable(loop: ChannelLoop, wished: readonly PlannedClaim[], facts: PlanningFacts): Promise<readonly PlannedClaim[]> {
+    const wanting = wished.filter(({ needs, replaces }) => needs === 'wallet' && replaces === undefined);
+    if (wanting.length === 0 || wanting.length <= (await wallet.freeCoins())) return wished;
+    await giveBackLost(loop);
+    const split = await provideCoins(wanting, wallet);
+    if (split !== undefined) await broadcast(split);
+    return plannedClaims(loop.state, { ...facts, coins: await wallet.freeCoins() });
+  }
+
+  async function giveBackLost({ state, stream }: ChannelLoop): Promise<void> {
+    if (!needsCoins(state)) return;
+    const waiting = new Set((await wallet.contributions()).map(({ purpose }) => purpose));
+    const claims = state.onchain?.claims ?? [];
+    const kept = new Set(claims.filter((claim) => claimStatus(state, claim) !== 'lost').map((claim) => claimPurpose(stream, claim)));
+    for (const purpose of new Set(claims.map((claim) => claimPurpose(stream, claim)))) {
+      if (waiting.has(purpose) && !kept.has(purpose)) await wallet.release(purpose, 'somebody outran the claim that it was for, and others need coins');
+    }
   }
 
   return {

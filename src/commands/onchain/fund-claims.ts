@@ -8,9 +8,7 @@ import { type Wallet, WalletRefusal } from '../wallet.ts';
 
 export interface FundingWorld {
   readonly stream: StreamId;
-  readonly wallet: Pick<Wallet, 'contribute' | 'provideCoins' | 'scriptFor'>;
-  /** Hands a raw transaction to the chain. */
-  readonly broadcast: (transaction: Hex) => Promise<void>;
+  readonly wallet: Pick<Wallet, 'contribute' | 'scriptFor'>;
   readonly log: (line: string) => void;
 }
 
@@ -27,7 +25,6 @@ export const channelOfPurpose = (purpose: string): StreamId | undefined => (purp
 
 /** Claims that the wallet cannot pay for now are left out, and said: they are planned again with the next block. */
 export async function fundClaims(planned: readonly PlannedClaim[], world: FundingWorld): Promise<readonly FundedClaim[]> {
-  await provideCoins(planned, world);
   const funded: FundedClaim[] = [];
   for (const claim of planned) {
     const ready = await fundClaim(claim, world).catch((error: unknown) => {
@@ -39,18 +36,20 @@ export async function fundClaims(planned: readonly PlannedClaim[], world: Fundin
   return funded;
 }
 
-/** Each claim that begins now spends a coin of its own: none may hold up another. */
-async function provideCoins(planned: readonly PlannedClaim[], { wallet, broadcast }: FundingWorld): Promise<void> {
-  const beginning = planned.filter(({ needs, replaces }) => needs === 'wallet' && replaces === undefined);
-  if (beginning.length < 2) return;
+/**
+ * Makes a coin for each of these claims where there are too few: none should hold up another. Answers the raw transaction that
+ * is to be broadcast before theirs, if there is one.
+ */
+export async function provideCoins(beginning: readonly PlannedClaim[], wallet: Pick<Wallet, 'provideCoins'>): Promise<Hex | undefined> {
+  if (beginning.length < 2) return undefined;
   const feerate_per_kw = Math.max(...beginning.map((claim) => claim.feerate_per_kw));
   const weight = Math.max(...beginning.map(({ base }) => base!.weight)) + WALLET_WEIGHT;
   const each_sat = sat(feeOf(feerate_per_kw, weight) * ROOM_TO_RISE);
-  const split = await wallet.provideCoins({ count: beginning.length, each_sat, feerate_per_kw }).catch((error: unknown) => {
+  return wallet.provideCoins({ count: beginning.length, each_sat, feerate_per_kw }).catch((error: unknown) => {
     // What is there goes as far as it goes.
-    if (!(error instanceof WalletRefusal)) throw error;
+    if (error instanceof WalletRefusal) return undefined;
+    throw error;
   });
-  if (split !== undefined) await broadcast(split);
 }
 
 /** A coin and change, in weight units; and how often a fee may be raised by itself before a second coin is needed. */
