@@ -45,10 +45,10 @@ export function plannedClaims(state: ChannelState, facts: PlanningFacts): readon
     ...affordable(state, grouped(state, fresh, facts.height), live, facts).flatMap((group) => firstBid(state, group, facts)),
     ...live.flatMap((claim) => nextBid(state, claim, candidates, facts)),
   ];
-  return bids.toSorted((a, b) => urgency(a) - urgency(b));
+  return bids.toSorted((a, b) => urgency(a) - urgency(b) || a.feerate_per_kw - b.feerate_per_kw);
 }
 
-/** The wallet may not have coins for all: what is due first comes first. */
+/** The wallet may not have coins for all: what is due first comes first. Of several bids for one output the lower goes first. */
 const urgency = ({ deadline = Number.MAX_SAFE_INTEGER }: PlannedClaim): number => deadline;
 
 /** Unspent, ripe and by a rule of ours. */
@@ -62,9 +62,10 @@ function claimable(state: ResolvingState, height: BlockHeight): readonly Candida
 
 /** A live claim has it. Close to the deadline one shared with others no longer counts: the peer may hold it up through any of them. */
 function isTaken(output: ChainOutput, deadline: BlockHeight | undefined, live: readonly Claim[], height: BlockHeight): boolean {
-  const pressing = deadline !== undefined && deadline - height <= DEADLINE_GRACE;
-  return live.some(({ inputs }) => inputs.some((input) => isAt(input, output)) && (!pressing || inputs.length === 1));
+  return live.some(({ inputs }) => inputs.some((input) => isAt(input, output)) && (inputs.length === 1 || !isPressing(deadline, height)));
 }
+
+const isPressing = (deadline: BlockHeight | undefined, height: BlockHeight): boolean => deadline !== undefined && deadline - height <= DEADLINE_GRACE;
 
 // ---- groups
 
@@ -103,6 +104,7 @@ const wantsCoin = (state: ResolvingState, kind: ClaimKind): boolean => (kind ===
 function groupOf({ terms, spend }: ResolvingState, { output, kind, deadline }: Candidate, contested: boolean, height: BlockHeight): string {
   const single = `${kind} ${output.txid}:${output.output_index}`;
   if (kind === 'sweep') return kind;
+  if (isPressing(deadline, height)) return single;
   // Only the peer's HTLC transactions can undo a penalty, and none of them reaches `to_local` or a second stage.
   if (kind === 'penalty') return `${kind} ${output.kind === 'htlc' ? 'htlc' : 'delayed'}`;
   const { direction, cltv_expiry } = output.htlc!;
@@ -127,9 +129,14 @@ const earliest = (group: readonly Candidate[]): BlockHeight | undefined => {
   return deadlines.length === 0 ? undefined : Math.min(...deadlines);
 };
 
+/** Safety 06: whatever became of the claims before, no output is bid for at less. */
+const highestBid = ({ onchain = NOTHING_ON_CHAIN }: ResolvingState, group: readonly Candidate[]): number =>
+  onchain.claims.reduce((highest, { inputs, feerate_per_kw }) =>
+    feerate_per_kw > highest && inputs.some((input) => group.some(({ output }) => isAt(output, input))) ? feerate_per_kw : highest, 0);
+
 function firstBid(state: ResolvingState, group: readonly Candidate[], { height, feerates }: PlanningFacts): readonly PlannedClaim[] {
   const deadline = earliest(group);
-  const wanted = wantedFeerate(feerates, deadline, height);
+  const wanted = Math.max(wantedFeerate(feerates, deadline, height), deadline === undefined ? 0 : highestBid(state, group));
   const kept = group.filter(({ output, kind }) => paysForItself(state, output, kind, deadline === undefined ? wanted : FEERATE_FLOOR));
   const planned = planOf(state, kept, deadline, wanted, height);
   return planned === undefined ? [] : [planned];
@@ -192,7 +199,8 @@ function nextBid(state: ResolvingState, claim: Claim, candidates: readonly Candi
   if (group.length < claim.inputs.length || claim.kind === 'anchor' || carriesItsFee(state, claim.kind)) return [];
   const deadline = earliest(group);
   const weight = claimTransaction(state, claim)?.weight;
-  const raised = weight === undefined ? undefined : raisedFeerate(claim, wantedFeerate(feerates, deadline, height), weight, deadline, height);
+  const wanted = Math.max(wantedFeerate(feerates, deadline, height), deadline === undefined ? 0 : highestBid(state, group));
+  const raised = weight === undefined ? undefined : raisedFeerate(claim, wanted, weight, deadline, height);
   const planned = raised === undefined ? undefined : planOf(state, group, deadline, raised, height);
   return planned === undefined || planned.feerate_per_kw < raised! ? [] : [{ ...planned, replaces: claim.claim_txid }];
 }

@@ -13,9 +13,13 @@ const manyHtlcs = { max_accepted_htlcs: 100 };
 
 const htlcsOf = ({ state }: Peer): readonly ChainOutput[] => ('onchain' in state ? (state.onchain?.outputs ?? []) : []).filter(({ kind }) => kind === 'htlc');
 
-/** What each replacement pays, beside what it replaces. */
+/** No output is ever bid for at less than before, alone or with others; what each replacement pays, beside what it replaces. */
 function expectRisingFees(peer: Peer): void {
   const claims = claimsOf(peer);
+  for (const { txid, output_index } of htlcsOf(peer)) {
+    const bids = claims.filter(({ inputs }) => inputs.some((input) => input.txid === txid && input.output_index === output_index)).map(({ feerate_per_kw }) => feerate_per_kw);
+    expect(bids).toEqual(bids.toSorted((a, b) => a - b));
+  }
   for (const { replaces, feerate_per_kw, fee_satoshis } of claims) {
     const older = claims.find(({ claim_txid }) => claim_txid === replaces);
     if (older === undefined) continue;
@@ -112,5 +116,30 @@ describe.each(FORMATS)('%s', (format) => {
     await stage.mine(20);
     expect(alice.has('OutgoingHtlcFailed')).toEqual([]);
     expect(alice.state.phase).toBe('closed');
+  });
+});
+
+describe('an HTLC that no block takes', () => {
+  it.each(['local', 'remote'] as const)('safety 06: on a %s commitment is bid for with each block of its last ones, alone and with others, and never for less', async (which) => {
+    const stage = await Stage.open({ format: 'anchors_zero_fee_htlc_tx' });
+    const { alice, bob } = stage.pair;
+    for (let n = 0; n < 4; n++) stage.offer(alice, { amount: 40_000n, payment: n + 1, blocks: 20 });
+    const expiry = stage.height + 20;
+    await stage.publish(stage.commitmentOf(which === 'local' ? alice : bob).raw);
+    stage.awake = ['alice'];
+    await stage.mineTo(expiry);
+    const first = claimsOf(alice).find(({ kind }) => kind.startsWith('htlc'));
+    expect(first!.inputs).toHaveLength(4);
+    for (let block = 0; block < TIMEOUT_ROOM - 1; block++) {
+      // The estimates fall meanwhile: that is no reason to bid less.
+      stage.feerates = { urgent: 2_000 - 100 * block, normal: 700, economic: 300 };
+      stage.chain.mineBlocks(1, { include: () => false });
+      await stage.hear(alice, stage.height);
+    }
+    expectRisingFees(alice);
+    const alone = claimsOf(alice).filter(({ kind, inputs }) => kind.startsWith('htlc') && inputs.length === 1);
+    expect(new Set(alone.map(({ inputs }) => inputs[0]!.output_index)).size).toBe(4);
+    await stage.mine(1);
+    expect(htlcsOf(alice).every(({ spent }) => spent?.by === 'local')).toBe(true);
   });
 });
