@@ -119,10 +119,18 @@ export function createRecovery({ store, node_id, channels, log, entered, keeping
     enter,
     restore,
     onTurn(stream, state) {
-      if (active !== undefined || !hasLostData(state) || !('failure' in state) || isRestored(state)) return;
-      void enter({ code: 'data_loss', reason: `${stream}: ${state.failure?.reason ?? 'its newest state is lost'}` }).catch((error: Error) => log_line(`recovery: ${error.message}`));
+      const proof = active !== undefined || isRestored(state) ? undefined : proofOfLoss(state);
+      if (proof === undefined) return;
+      void enter({ code: 'data_loss', reason: `${stream}: ${proof}` }).catch((error: Error) => log_line(`recovery: ${error.message}`));
     },
   };
+}
+
+/** What only a peer with a later state can know or publish: we signed it, and our log does not say so. */
+function proofOfLoss(state: ChannelState): string | undefined {
+  if (hasLostData(state) && 'failure' in state) return state.failure?.reason;
+  const newer = 'spend' in state && state.spend?.kind === 'future' ? state.spend : undefined;
+  return newer && `the peer published ${newer.txid}, a commitment newer than any that the log knows`;
 }
 
 /** Came from a backup of another log: says nothing of this one. */

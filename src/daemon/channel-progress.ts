@@ -2,6 +2,7 @@
 import type { BlockHeight, Hex32 } from '../bolt/primitives.ts';
 import { SETTLED_DEPTH } from '../domain/channel/spending.ts';
 import { bestClose } from '../domain/channel/mutual-closes.ts';
+import { hasLostData } from '../domain/channel/recovery.ts';
 import type { ChannelState } from '../domain/channel/state.ts';
 import { liveClaims } from '../domain/onchain/claims.ts';
 import type { Chain } from '../domain/ports.ts';
@@ -47,8 +48,11 @@ async function closingTogether(state: Extract<ChannelState, { phase: 'closing' }
   return best === undefined || answerComes ? forPeer(around) : closing(best.closing_txid, await confirmations(best.closing_txid, around));
 }
 
-function resolving(state: Extract<ChannelState, { phase: 'resolving' }>, { height }: Around): Waiting {
+function resolving(state: Extract<ChannelState, { phase: 'resolving' }>, around: Around): Waiting {
   const { spend, onchain, terms } = state;
+  const { height } = around;
+  // Only the peer may close what we have lost the newest state of.
+  if (spend === undefined && hasLostData(state)) return forPeer(around);
   if (spend === undefined) return closing(bestClose(state)?.closing_txid, 0);
   const [claim] = liveClaims(state);
   const confirming = onchain?.outputs.find(({ spent }) => spent?.by === 'local' && depth(spent.block_height, height) < SETTLED_DEPTH)?.spent;

@@ -157,6 +157,26 @@ describe('a folder that is not the newest', () => {
     near(await paidOut(), 770_000n);
   }, 60_000);
 
+  it('safety 29: a copy of the whole folder is told by a commitment on chain that it does not know', async () => {
+    await nodes.halt('alice');
+    cpSync(nodes.data('alice'), kept('copy'), { recursive: true });
+    await nodes.start('alice');
+    await until('the channel is usable', () => nodes.daemon('alice').node.channels()[0]!.usable);
+    await pay(40_000);
+    await nodes.halt('alice');
+    await nodes.json('bob', 'close', nodes.daemon('bob').node.channels()[0]!.stream, '--force');
+    await nodes.halt('bob');
+    nodes.chain.mineBlocks(1);
+    rmSync(nodes.data('alice'), { recursive: true });
+    cpSync(kept('copy'), nodes.data('alice'), { recursive: true });
+    await nodes.start('alice');
+    await until('alice learns that her log is old', async () => (await recoveryOf('alice')) !== undefined);
+    expect(await recoveryOf('alice')).toMatchObject({ code: 'data_loss', reason: expect.stringMatching(/newer than any that the log knows/) });
+    expect((await nodes.run('alice', 'invoice', '10', 'x')).err).toContain('recovery_only');
+    await nodes.start('bob');
+    near(await paidOut(), 760_000n);
+  }, 60_000);
+
   it('safety 29: a log alone that is older than its checkpoint does not open, and in recovery it does', async () => {
     const log = (): readonly string[] => readdirSync(nodes.data('alice')).filter((name) => name.startsWith('log.sqlite'));
     await nodes.halt('alice');
