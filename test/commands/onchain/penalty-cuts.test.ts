@@ -98,7 +98,7 @@ describe.each(FORMATS)('%s: a revoked commitment with HTLCs both ways', (format)
     await expectAll(before, worth);
   });
 
-  it('is punished when the chain was down meanwhile and refuses what it gets at first', async () => {
+  it('safety 26: is punished when the chain was down meanwhile and refuses what it gets at first', async () => {
     const { transaction, worth } = await cheat(format);
     const before = await victim.balance();
     world.dead = true;

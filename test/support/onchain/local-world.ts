@@ -55,18 +55,18 @@ export function startLocalWorld(): LocalWorld {
         tip: () => alive(async () => dreamt ?? tip()),
         follow(fromHeight, onEvent) {
           const follower: Follower = { view: made, running: false, heard: fromHeight > tip().height ? tip().block_hash : '' };
-          let stopped = false;
+          const run = { stopped: false };
           followers.add(follower);
           const stop = chain.follow(fromHeight, async (event) => {
-            while (!stopped && !isAwake()) await sleep(1);
-            if (stopped) return;
+            while (!run.stopped && !isAwake()) await sleep(1);
+            if (run.stopped) return;
             follower.running = true;
             await onEvent(event);
             follower.running = false;
             follower.heard = event.type === 'block_connected' ? event.block.block_hash : event.tip.block_hash;
           });
           return keep(() => {
-            stopped = true;
+            run.stopped = true;
             followers.delete(follower);
             stop();
           });
