@@ -60,9 +60,9 @@ function claimable(state: ResolvingState, height: BlockHeight): readonly Candida
   });
 }
 
-/** A live claim has it. Close to the deadline one shared with others no longer counts: the peer may hold it up through any of them. */
+/** A live claim has it. Close to an HTLC's deadline one shared with others no longer counts: the peer may hold it up through any of them. */
 function isTaken(output: ChainOutput, deadline: BlockHeight | undefined, live: readonly Claim[], height: BlockHeight): boolean {
-  return live.some(({ inputs }) => inputs.some((input) => isAt(input, output)) && (inputs.length === 1 || !isPressing(deadline, height)));
+  return live.some(({ kind, inputs }) => inputs.some((input) => isAt(input, output)) && (inputs.length === 1 || kind === 'penalty' || !isPressing(deadline, height)));
 }
 
 const isPressing = (deadline: BlockHeight | undefined, height: BlockHeight): boolean => deadline !== undefined && deadline - height <= DEADLINE_GRACE;
@@ -104,11 +104,11 @@ const wantsCoin = (state: ResolvingState, kind: ClaimKind): boolean => (kind ===
 function groupOf({ terms, spend }: ResolvingState, { output, kind, deadline }: Candidate, contested: boolean, height: BlockHeight): string {
   const single = `${kind} ${output.txid}:${output.output_index}`;
   if (kind === 'sweep') return kind;
-  if (isPressing(deadline, height)) return single;
-  // Only the peer's HTLC transactions can undo a penalty, and none of them reaches `to_local` or a second stage.
+  // Only the peer's HTLC transactions can undo a penalty: none of them reaches `to_local` or a second stage, and what they
+  // take of the others waits in a second stage, to be punished there.
   if (kind === 'penalty') return `${kind} ${output.kind === 'htlc' ? 'htlc' : 'delayed'}`;
   const { direction, cltv_expiry } = output.htlc!;
-  if (contested || (spend?.kind === 'local' && terms.format === 'static_remotekey')) return single;
+  if (contested || isPressing(deadline, height) || (spend?.kind === 'local' && terms.format === 'static_remotekey')) return single;
   // The peer can take an HTLC of ours from the start, and one of its own from its expiry on.
   if (direction === 'offered') return `${kind} ${cltv_expiry}`;
   return deadline! - height > SECURITY_DELAY ? `${kind} received` : single;
