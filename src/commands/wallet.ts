@@ -103,7 +103,7 @@ export interface Wallet {
   /** Coins that a first contribution may spend. */
   freeCoins(): Promise<number>;
   /** Purposes with contributions that no block holds. */
-  contributions(): Promise<readonly { readonly purpose: string; readonly txid: Hex32 }[]>;
+  contributions(): Promise<readonly { readonly purpose: string; readonly txid: Hex32; readonly fee_satoshis: Sat }[]>;
   /** Gives all coins of a purpose back that no block has spent: its claim is lost, or given up. */
   release(purpose: string, reason: string): Promise<void>;
   /** Gives a transaction's coins back. It must never have been broadcast. Throws WalletRefusal. */
@@ -281,7 +281,7 @@ export function createWallet(options: WalletOptions): Wallet {
       return keys.signDigest(path, sighash);
     },
     freeCoins: async () => freeCoins(await state(), (await chain.tip()).height),
-    contributions: async () => contributionsTo(await state()).map(({ purpose, txid }) => ({ purpose, txid })),
+    contributions: async () => contributionsTo(await state()).map(({ purpose, txid, fee_satoshis }) => ({ purpose, txid, fee_satoshis })),
     async abandon(txid, reason) {
       await run({ type: 'AbandonTransaction', txid, reason });
     },

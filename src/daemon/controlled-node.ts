@@ -143,7 +143,7 @@ function recoveryOf(node: RunningNode): NodeInfo['recovery'] {
 }
 
 async function walletOf({ wallet }: RunningNode) {
-  const [balance, coins, unconfirmed] = [await wallet.balance(), await wallet.coins(), await wallet.unconfirmed()];
+  const [balance, coins, unconfirmed] = [await wallet.balance(), await wallet.coins(), [...(await wallet.unconfirmed()), ...(await wallet.contributions())]];
   return {
     balance,
     coins: coins.map(({ txid, output_index, value, block_height }) => ({ txid, output_index, value_sat: sat(value), block_height })),

@@ -68,7 +68,7 @@ export interface WalletBalance {
   readonly confirmed_sat: Sat;
   /** Change of transactions of ours that no block has yet; free to spend. */
   readonly pending_sat: Sat;
-  /** Spoken for by a transaction of ours that no block has yet. */
+  /** Spoken for by a transaction of ours that no block has yet; of a claim also what it will pay back. */
   readonly reserved_sat: Sat;
   /** Earned by mining less than 100 blocks ago. */
   readonly immature_sat: Sat;
