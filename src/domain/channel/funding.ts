@@ -105,7 +105,7 @@ export function confirmFunding(command: Command<'ConfirmFunding'>, state: Channe
 }
 
 /** Another transaction than the one asked for is our chain backend's error, and is asked for again. The right one that pays something else ends the channel, and the peer hears why. */
-function notOurFunding(state: Established & { readonly phase: string }, mismatch: Refusal): Decision<ChannelEvent> {
+export function notOurFunding(state: Established & { readonly phase: string }, mismatch: Refusal): Decision<ChannelEvent> {
   if (mismatch.code === 'funding_txid_differs' || state.terms.role === 'opener') return { refused: mismatch };
   const reason = describeRefusal(mismatch);
   return state.phase === 'opening' ? abandoned(mismatch.code, reason) : accept<ChannelEvent>({ type: 'ChannelFailed', by: 'local', code: mismatch.code, reason });

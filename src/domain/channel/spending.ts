@@ -1,14 +1,14 @@
 /** BOLT 5: failing a channel, and recognising what spent the funding output. What becomes of its outputs is onchain/'s. */
 import { buildSweep, NO_DELAY, type Sweep as SweepTransaction, type SweepInput } from '../../bolt/03-transactions/claim-tx.ts';
 import { buildCommitment } from '../../bolt/03-transactions/commitment-tx.ts';
-import { p2wpkh, p2wsh, toLocalScript, toRemoteAnchorScript } from '../../bolt/03-transactions/scripts.ts';
+import { fundingScript, p2wpkh, p2wsh, toLocalScript, toRemoteAnchorScript } from '../../bolt/03-transactions/scripts.ts';
 import { deriveRevocationPublicKey, derivePublicKey } from '../../bolt/03-transactions/keys.ts';
 import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { classifyFundingSpend } from '../../bolt/05-onchain/classify.ts';
 import type { BlockHeight, Hex } from '../../bolt/primitives.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
-import { accept, refuse, type Decision } from '../decider.ts';
+import { accept, refuse, type Decision, type Refusal } from '../decider.ts';
 import { resolveBlock, rollBackFacts } from '../onchain/decide.ts';
 import { withoutOutputs } from '../onchain/evolve.ts';
 import { preimagesInMempool } from '../onchain/preimages.ts';
@@ -16,7 +16,7 @@ import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
 import { DEADLINE_GRACE, SETTLED_DEPTH } from './depths.ts';
 import { mutualCloseTxids } from './mutual-closes.ts';
-import { nothingAtStake } from './funding.ts';
+import { nothingAtStake, notOurFunding } from './funding.ts';
 import { announcementDue } from './opening.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type FundingSpend, type Sweep } from './state.ts';
 
@@ -51,6 +51,8 @@ export function receiveBlock(command: Command<'ReceiveBlock'>, state: ChannelSta
   if (!isEstablished(state) || state.phase === 'closed') return accept<ChannelEvent>();
   const { funding_spend, height } = command;
   if (funding_spend !== undefined && !('spend' in state && state.spend !== undefined)) {
+    const counterfeit = counterfeitFunding(state, funding_spend.transaction);
+    if (counterfeit !== undefined) return notOurFunding(state, counterfeit);
     const spent = fundingSpent(state, funding_spend);
     return accept<ChannelEvent>(spent, ...resolveBlock({ ...command, revoked_spec: funding_spend.revoked_spec }, evolveFundingSpent(state, spent)));
   }
@@ -73,6 +75,19 @@ export function receiveMempoolTransaction({ transaction }: Command<'ReceiveMempo
 export function revokedNumber(state: EstablishedState, transaction: Hex): bigint | undefined {
   const spend = classifyFundingSpend(parseTx(transaction), spendFacts(state));
   return spend.kind === 'revoked' ? spend.commitment_number : undefined;
+}
+
+/**
+ * Safety 01: who spends an output of our script shows the script, and a signature of ours. A spend that shows anything else is
+ * of an output that was never the channel's, whatever its number claims to be.
+ */
+function counterfeitFunding({ terms, funding }: EstablishedState, transaction: Hex): Refusal | undefined {
+  const { inputs, witnesses } = parseTx(transaction);
+  const shown = witnesses[inputs.findIndex(({ txid, index }) => txid === funding.txid && index === funding.output_index)]?.at(-1);
+  const script = fundingScript(terms.local.keys.funding_pubkey, terms.remote.keys.funding_pubkey);
+  if (shown === script) return undefined;
+  const got = shown === undefined ? 'a spend that shows none' : `one of ${shown.length / 2} bytes that is another`;
+  return refuse('funding_script_differs', { expected: script, got }).refused;
 }
 
 function fundingSpent(state: EstablishedState, { txid, transaction, block_height }: NonNullable<Command<'ReceiveBlock'>['funding_spend']>): Event<'FundingSpent'> {

@@ -1,6 +1,7 @@
 /** BOLT 5: failing a channel, telling what spent the funding output, sweeping what is plainly ours when it is ripe, and being done. */
 import { describe, expect, it } from 'vitest';
 import { buildCommitment, type Commitment } from '../../../src/bolt/03-transactions/commitment-tx.ts';
+import { fundingScript } from '../../../src/bolt/03-transactions/scripts.ts';
 import { serialize, txidOf, type UnsignedTx } from '../../../src/bolt/03-transactions/tx.ts';
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
 import { hex32, msat, sat, type Hex, type Hex32 } from '../../../src/bolt/primitives.ts';
@@ -25,8 +26,10 @@ function commitmentOf(peer: Peer, owner: 'local' | 'remote'): Commitment {
 
 const rawOf = ({ tx }: { readonly tx: UnsignedTx }): { txid: Hex32; transaction: Hex } => ({ txid: txidOf(tx), transaction: serialize(tx) });
 
-/** The funding output is spent by `transaction` in block HEIGHT. */
-function spend(peer: Peer, { txid, transaction }: { txid: Hex32; transaction: Hex }, block_height = HEIGHT) {
+/** The funding output is spent by `transaction` in block HEIGHT, as the chain has it: its witness shows the channel's script. */
+function spend(peer: Peer, { txid, transaction: unsigned }: { txid: Hex32; transaction: Hex }, block_height = HEIGHT) {
+  const { local, remote } = peer.established.terms;
+  const transaction = serialize(parseTx(unsigned), [[fundingScript(local.keys.funding_pubkey, remote.keys.funding_pubkey)]]);
   return peer.block(block_height, { funding_spend: { txid, transaction, block_height } });
 }
 
