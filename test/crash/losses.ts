@@ -12,6 +12,9 @@ export const LOSSES = {
   stuck: 'payments and HTLCs stuck',
   money: 'msat unaccounted for',
   resumed: 'channels not resumed',
+  unresolved: 'channels not resolved',
+  unclaimed: 'outputs that nobody claimed',
+  wallet: 'wallets with other sat than expected',
   audit: 'logs that fail the audit',
   torn: 'torn logs signed on',
 } as const;

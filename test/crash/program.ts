@@ -1,6 +1,6 @@
 /** The child's program and the store's thread, compiled once a run: a node then starts in half the time, and what is killed is one and the same code throughout. */
 import { createRequire } from 'node:module';
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type * as Esbuild from 'esbuild';
@@ -9,6 +9,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Program {
   readonly file: string;
+  /** The same without option_simple_close: such nodes close by closing_signed. */
+  readonly legacy: string;
   remove(): void;
 }
 
@@ -29,5 +31,13 @@ export function compileProgram(): Program {
     target: 'node20',
     sourcemap: 'inline',
   });
-  return { file: join(folder, 'node-child.js'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  const file = join(folder, 'node-child.js');
+  return { file, legacy: withoutSimpleClose(file, join(folder, 'node-child-legacy.js')), remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+function withoutSimpleClose(file: string, legacy: string): string {
+  const parts = readFileSync(file, 'utf8').split('option_simple_close: "optional",');
+  if (parts.length !== 2) throw new Error(`option_simple_close is offered ${parts.length - 1} times in the program, expected once`);
+  writeFileSync(legacy, parts.join(''));
+  return legacy;
 }

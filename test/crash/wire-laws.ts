@@ -1,7 +1,7 @@
 /** What a node may say about commitments, whatever happens to it: BOLT 2 in two sentences, checked on the record of its wire. */
 import type { Hex32, Signature } from '../../src/bolt/primitives.ts';
 import type { EventEnvelope } from '../../src/events/envelope.ts';
-import type { Numbers } from '../support/node-past.ts';
+import type { Fact, Numbers, Past } from '../support/node-past.ts';
 import type { WireWord } from '../support/wire-record.ts';
 import type { Losses } from './losses.ts';
 
@@ -16,6 +16,23 @@ export function numbersSpoken(words: readonly WireWord[]): ReadonlyMap<Hex32, Nu
     else channel.secrets.add(word.per_commitment_secret);
   }
   return new Map([...said].map(([channel_id, { signatures, secrets }]) => [channel_id, { signed: signatures.size, revoked: secrets.size }]));
+}
+
+/** What the world heard of a node up to its death. */
+export interface Heirloom {
+  readonly told: readonly Fact[];
+  readonly spoken: ReadonlyMap<Hex32, Numbers>;
+}
+
+/** Whoever wakes up knows all that it ever said. */
+export function checkMemory(name: string, { facts, channels }: Past, { told, spoken }: Heirloom, losses: Losses): void {
+  for (const fact of told) if (!facts.has(fact)) losses.add('acknowledged', `${name} had said ${fact}: its log does not know of it`);
+  for (const [channel_id, numbers] of spoken) {
+    for (const what of ['signed', 'revoked'] as const) {
+      const [said, known] = [numbers[what], channels.get(channel_id)?.[what] ?? 0];
+      if (said > known) losses.add('spoken', `${name} had ${what} ${said} commitments of ${channel_id}: its log knows of ${known}`);
+    }
+  }
 }
 
 /** What a log says was received: which commitment a signature or a secret is of. */

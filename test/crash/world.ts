@@ -3,15 +3,15 @@ import type { ChildProcess } from 'node:child_process';
 import { basename, dirname, join } from 'node:path';
 import { createRegtestChain, type RegtestChain } from '../../src/adapters/chain/regtest.ts';
 import type { PeerAddress } from '../../src/adapters/peer/dialer.ts';
-import { msat, sat, type Hex32 } from '../../src/bolt/primitives.ts';
+import { msat, sat } from '../../src/bolt/primitives.ts';
 import { until } from '../../src/playground/waiting.ts';
 import type { Fuse } from '../support/doomed-store.ts';
-import type { Fact, Numbers, Past } from '../support/node-past.ts';
+import type { Fact } from '../support/node-past.ts';
 import { startNodeProcess, type NodeProcess } from '../support/node-processes.ts';
 import { readWireRecord, type WireWord } from '../support/wire-record.ts';
 import { RunBroken, type Losses } from './losses.ts';
 import { NAMES, type Name } from './plan.ts';
-import { numbersSpoken } from './wire-laws.ts';
+import { checkMemory, numbersSpoken } from './wire-laws.ts';
 
 export interface WorldOptions {
   /** Holds one folder per node. */
@@ -126,7 +126,7 @@ export class World {
     const [told, spoken] = [[...this.told(name)], numbersSpoken(this.wire(name))];
     const options = { name, dataDir, network: 'bitcoin-regtest', records: true, esdb, fuse, lies } as const;
     const node = await startNodeProcess(options, this.chain, { program, onSpawn, onFact: (fact) => this.tell(name, fact) });
-    this.#remembers(name, node.past!, told, spoken);
+    checkMemory(name, node.past!, { told, spoken }, this.#options.losses);
     this.#addresses.set(name, await node.about());
     this.#alive.set(name, node);
   }
@@ -139,17 +139,6 @@ export class World {
     if (node instanceof Error) return /did not start: ./.test(node.message) ? undefined : losses.add('torn', `${name} on a torn folder ended without a word: ${node.message}`);
     losses.add('torn', `${name} came up on a torn folder`);
     await node.kill();
-  }
-
-  #remembers(name: Name, { facts, channels }: Past, told: readonly Fact[], spoken: ReadonlyMap<Hex32, Numbers>): void {
-    const { losses } = this.#options;
-    for (const fact of told) if (!facts.has(fact)) losses.add('acknowledged', `${name} had said ${fact}: its log does not know of it`);
-    for (const [channel_id, numbers] of spoken) {
-      for (const what of ['signed', 'revoked'] as const) {
-        const [said, known] = [numbers[what], channels.get(channel_id)?.[what] ?? 0];
-        if (said > known) losses.add('spoken', `${name} had ${what} ${said} commitments of ${channel_id}: its log knows of ${known}`);
-      }
-    }
   }
 
   /** Everything it said and heard about commitments in all of its lives. */

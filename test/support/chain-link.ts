@@ -6,10 +6,13 @@ type Verb = 'tip' | 'confirmedTransaction' | 'unspentOutput' | 'broadcast' | 'es
 type Ask = { readonly chain: 'ask'; readonly id: number; readonly verb: Verb; readonly args: readonly unknown[] };
 type Follow = { readonly chain: 'follow'; readonly id: number; readonly fromHeight: number };
 type Took = { readonly chain: 'took'; readonly id: number };
-type ToOwner = Ask | Follow | Took;
+type Listen = { readonly chain: 'listen'; readonly id: number };
+type ToOwner = Ask | Follow | Took | Listen;
 type ToUser =
   | { readonly chain: 'answer'; readonly id: number; readonly value?: unknown; readonly error?: string }
-  | { readonly chain: 'event'; readonly id: number; readonly event: ChainEvent };
+  | { readonly chain: 'event'; readonly id: number; readonly event: ChainEvent }
+  | { readonly chain: 'heard'; readonly id: number; readonly transaction: MempoolTransaction };
+type MempoolTransaction = Parameters<Parameters<Chain['onMempoolTransaction']>[0]>[0];
 
 const isChainMessage = <T>(message: unknown): message is T => typeof message === 'object' && message !== null && 'chain' in message;
 
@@ -22,7 +25,9 @@ export function serveChain(chain: Chain, child: ChildProcess): void {
     if (!isChainMessage<ToOwner>(message)) return;
     if (message.chain === 'ask') return answer(message);
     if (message.chain === 'took') return taken.get(message.id)?.();
-    const { id, fromHeight } = message;
+    const { id } = message;
+    if (message.chain === 'listen') return void stops.push(chain.onMempoolTransaction(({ txid, transaction }) => void send({ chain: 'heard', id, transaction: { txid, transaction } })));
+    const { fromHeight } = message;
     // One event at a time, as the port promises: the next waits for the child's word.
     stops.push(chain.follow(fromHeight, (event) => new Promise<void>((resolve) => {
       taken.set(id, resolve);
@@ -47,9 +52,11 @@ export function linkedChain({ network, chain_hash }: Pick<Chain, 'network' | 'ch
   let last = 0;
   const asked = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   const followers = new Map<number, (event: ChainEvent) => void | Promise<void>>();
+  const listeners = new Map<number, (transaction: MempoolTransaction) => void>();
   const send = (message: ToOwner) => process.send!(message);
   process.on('message', (message: unknown) => {
     if (!isChainMessage<ToUser>(message)) return;
+    if (message.chain === 'heard') return listeners.get(message.id)?.(message.transaction);
     if (message.chain === 'event') {
       const { id, event } = message;
       return void Promise.resolve(followers.get(id)?.(event)).then(() => send({ chain: 'took', id }));
@@ -74,7 +81,12 @@ export function linkedChain({ network, chain_hash }: Pick<Chain, 'network' | 'ch
       send({ chain: 'follow', id, fromHeight });
       return () => void followers.delete(id);
     },
-    onMempoolTransaction: () => () => undefined,
+    onMempoolTransaction(listener) {
+      const id = ++last;
+      listeners.set(id, listener);
+      send({ chain: 'listen', id });
+      return () => void listeners.delete(id);
+    },
     confirmedTransaction: (txid) => ask('confirmedTransaction', txid),
     unspentOutput: (outpoint) => ask('unspentOutput', outpoint),
     broadcast: (transaction) => ask('broadcast', transaction),

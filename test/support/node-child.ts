@@ -5,18 +5,19 @@ import { loadOrCreateSeed } from '../../src/adapters/signer/seed.ts';
 import { openEventStoreDb } from '../../src/adapters/store/eventstoredb.ts';
 import type { LogStore } from '../../src/adapters/store/log-store.ts';
 import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
-import type { Msat } from '../../src/bolt/primitives.ts';
+import type { Hex32, Msat } from '../../src/bolt/primitives.ts';
 import { balances } from '../../src/domain/channel/commitment-spec.ts';
 import { isEstablished, type ChannelState } from '../../src/domain/channel/state.ts';
 import { runNode, type RunningNode, type StoreIdentity } from '../../src/main.ts';
 import { linkedChain } from './chain-link.ts';
 import { createDoomedStore, createLyingStore, type DoomedStore } from './doomed-store.ts';
+import { holdInvoices, type Hold } from './held-invoices.ts';
 import { factOf, readPast, type Past } from './node-past.ts';
 import type { Call, ChildMethods, ChildNews, ProcessOptions, StartMessage } from './node-processes.ts';
 import { openWireRecorder } from './wire-record.ts';
 
 /** What a child does beyond the node's own verbs: loops that would drown in IPC. */
-function methodsOf(node: RunningNode, doomed: DoomedStore): ChildMethods {
+function methodsOf(node: RunningNode, doomed: DoomedStore, letGo: (payment_hash: Hex32) => void): ChildMethods {
   return {
     about: async () => ({ node_id: node.node_id, host: node.host, port: node.port }),
     connect: (peer) => node.connect(peer),
@@ -32,15 +33,19 @@ function methodsOf(node: RunningNode, doomed: DoomedStore): ChildMethods {
     pay: (request) => node.pay(request),
     invoices: async (count, amount_msat) => Promise.all(Array.from({ length: count }, () => invoice(node, amount_msat))),
     payAll: (bolt11s, inFlight) => payAll(node, bolt11s, inFlight),
+    letGo: async (payment_hash) => letGo(payment_hash),
     light: async (fuse) => doomed.light(fuse),
   };
 }
 
-function movesOf(state: ChannelState): { readonly pending: number; readonly local_msat: bigint } {
-  if (!isEstablished(state)) return { pending: 0, local_msat: 0n };
+function movesOf(state: ChannelState): { readonly pending: number; readonly committed: number; readonly local_msat: bigint } {
+  if (!isEstablished(state)) return { pending: 0, committed: 0, local_msat: 0n };
   const { htlcs, remote } = state.commitments;
-  return { pending: htlcs.length + (remote.awaiting_revocation ? 1 : 0), local_msat: balances(state).local_msat };
+  return { pending: htlcs.length + (remote.awaiting_revocation ? 1 : 0), committed: htlcs.filter((htlc) => BEYOND_RECALL.has(htlc.state)).length, local_msat: balances(state).local_msat };
 }
+
+/** In both commitments, the older ones of which are revoked. */
+const BEYOND_RECALL: ReadonlySet<string> = new Set(['SENT_ADD_ACK_REVOCATION', 'RCVD_ADD_ACK_REVOCATION']);
 
 async function invoice(node: RunningNode, amount_msat: Msat): Promise<string> {
   const made = await node.createInvoice({ amount_msat, description: 'test', expiry: 86_400 });
@@ -73,7 +78,7 @@ process.once('message', (message: StartMessage) => {
 // Whoever started us is gone: so is our chain.
 process.once('disconnect', () => process.exit(1));
 
-async function start({ options: { dataDir, esdb, records = false, lies = false, fuse, ...options }, chain, verbose }: StartMessage): Promise<void> {
+async function start({ options: { dataDir, esdb, records = false, lies = false, fuse, holds, ...options }, chain, verbose }: StartMessage): Promise<void> {
   const folder = join(dataDir, options.name);
   mkdirSync(folder, { recursive: true });
   const { seed } = loadOrCreateSeed(join(folder, 'seed'));
@@ -82,17 +87,22 @@ async function start({ options: { dataDir, esdb, records = false, lies = false, 
     if (verbose) console.error(`${options.name}: ${line}`);
     if (records) appendFileSync(join(folder, 'node.log'), `${process.pid} ${new Date().toISOString()} ${line}\n`);
   };
-  let [doomed, past] = [undefined as DoomedStore | undefined, undefined as Past | undefined];
+  let [doomed, past, hold] = [undefined as DoomedStore | undefined, undefined as Past | undefined, undefined as Hold | undefined];
+  const letGo = new Set(holds);
   const openStore = async (identity: StoreIdentity): Promise<LogStore> => {
     const store = await open(folder, esdb, identity);
     doomed = createDoomedStore(lies ? createLyingStore(store) : store);
     if (records) past = await readPast(doomed.store);
     if (fuse !== undefined) doomed.light(fuse);
-    return doomed.store;
+    if (holds !== undefined) hold = holdInvoices(doomed.store, letGo);
+    return hold?.store ?? doomed.store;
   };
   const node = await runNode({ ...options, chain: linkedChain(chain), seed, keep: { folder }, recovery: { adopt: true }, openStore, onLog, onMessage: (way, _peer, message) => wire?.take(way, message) });
   if (records) tellFacts(node.store, past!);
-  serve(methodsOf(node, doomed!), past);
+  serve(methodsOf(node, doomed!, (payment_hash) => {
+    letGo.add(payment_hash);
+    hold?.release();
+  }), past);
 }
 
 const open = (folder: string, esdb: ProcessOptions['esdb'], identity: StoreIdentity): Promise<LogStore> =>

@@ -18,7 +18,7 @@ export interface Past {
   readonly facts: ReadonlySet<Fact>;
 }
 
-const TOLD = new Set(['InvoiceCreated', 'InvoiceSettled', 'PaymentStarted', 'PaymentSucceeded', 'PaymentFailed']);
+const TOLD = new Set(['InvoiceCreated', 'InvoiceSettled', 'PaymentStarted', 'PaymentSucceeded', 'PaymentFailed', 'ShutdownSent', 'ChannelFailed', 'ClosingAgreed', 'ChannelResolved']);
 
 /** Undefined for what nobody outside is told. */
 export const factOf = ({ stream, event }: Pick<EventEnvelope, 'stream' | 'event'>): Fact | undefined => (TOLD.has(event.type) ? `${event.type} ${stream}` : undefined);

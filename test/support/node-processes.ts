@@ -19,8 +19,8 @@ export interface ChildMethods {
   walletBalance(): Promise<WalletBalance>;
   openChannel(request: OpenChannelRequest): Promise<StreamId>;
   closeChannel(stream: StreamId, options?: { force?: boolean; reason?: string }): Promise<void>;
-  /** `pending`: HTLCs and signatures under way. */
-  channels(): Promise<readonly { stream: StreamId; phase: string; usable: boolean; pending: number; local_msat: bigint }[]>;
+  /** `pending`: HTLCs and signatures under way; `committed`: HTLCs beyond recall. */
+  channels(): Promise<readonly { stream: StreamId; phase: string; usable: boolean; pending: number; committed: number; local_msat: bigint }[]>;
   /** Channels in the node's routing graph. */
   edges(): Promise<number>;
   reached(height: number): Promise<void>;
@@ -29,6 +29,8 @@ export interface ChildMethods {
   pay(request: PayRequest): Promise<PaymentResult>;
   invoices(count: number, amount_msat: Msat): Promise<readonly string[]>;
   payAll(bolt11s: readonly string[], inFlight: number): Promise<{ milliseconds: number; latencies: readonly number[]; failures: readonly string[] }>;
+  /** The invoice is held open no longer. */
+  letGo(payment_hash: Hex32): Promise<void>;
   /** The process will kill itself. */
   light(fuse: Fuse): Promise<void>;
 }
@@ -41,6 +43,8 @@ export interface ProcessOptions extends Omit<NodeOptions, 'chain' | 'onLog' | 'o
   readonly records?: boolean;
   /** Its store answers before anything is durable: what happens then must be found out. */
   readonly lies?: boolean;
+  /** Its invoices are held open, all but these. */
+  readonly holds?: readonly Hex32[];
   /** Lit before the node starts. */
   readonly fuse?: Fuse;
 }

@@ -147,7 +147,8 @@ function heightOf(chain: RegtestChain): number {
 
 const known = new WeakMap<RegtestChain, number>();
 
-function placed(chain: RegtestChain): ReadonlyMap<Hex32, PlacedTransaction> {
+/** Every transaction in a block of the best chain, by txid. */
+export function placed(chain: RegtestChain): ReadonlyMap<Hex32, PlacedTransaction> {
   const found = new Map<Hex32, PlacedTransaction>();
   for (let height = 0, block = chain.blockAt(0); block !== undefined; block = chain.blockAt(++height)) {
     for (const { txid, transaction } of block.transactions) found.set(txid, { ...parseTx(transaction), height, raw: transaction });

@@ -9,9 +9,9 @@ import type { ContactLimits } from '../../../src/domain/chain-contact.ts';
 import type { ChannelPolicy } from '../../../src/domain/channel/commands.ts';
 import type { ChannelState } from '../../../src/domain/channel/state.ts';
 import type { EventEnvelope } from '../../../src/events/envelope.ts';
-import type { Event } from '../../../src/events/registry.ts';
-import { StoreClosed, type EventStore, type StreamId } from '../../../src/events/store.ts';
+import type { StreamId } from '../../../src/events/store.ts';
 import { assembleNode, type AssembledNode } from '../../../src/node.ts';
+import { type Hold, holdInvoices } from '../held-invoices.ts';
 import { keysOf, NETWORK, signerOf } from '../simulation/identities.ts';
 import { hash } from '../words.ts';
 import type { View, World } from './world.ts';
@@ -141,47 +141,4 @@ interface Life {
 function openLog(name: string, disk: MemoryDisk): Promise<LogStore> {
   const signer = signerOf(name);
   return openMemoryStore({ nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), disk, verify: false });
-}
-
-interface Hold {
-  readonly store: EventStore;
-  waiting(): number;
-  /** Looks again at what may go. */
-  release(): void;
-  end(): void;
-}
-
-/** A log that takes its time over an invoice's HTLC until it is let go: everything else about the node is as ever. */
-function holdInvoices(inner: LogStore, letGo: ReadonlySet<Hex32>): Hold {
-  const waiting = new Map<() => void, { readonly payment_hash: Hex32; readonly refuse: (error: Error) => void }>();
-  const ended = new StoreClosed('memory', 'the node ends');
-  let over = false;
-  const takesAnHtlc = (events: readonly Event[]) => events.some(({ type }) => type === 'InvoiceHtlcAccepted');
-  const store: EventStore = {
-    ...inner,
-    async append(stream, expected, events, cause, attachments) {
-      const payment_hash = stream.slice('invoice-'.length) as Hex32;
-      if (stream.startsWith('invoice-') && takesAnHtlc(events) && !letGo.has(payment_hash)) {
-        if (over) throw ended;
-        await new Promise<void>((resolve, refuse) => void waiting.set(resolve, { payment_hash, refuse }));
-      }
-      return inner.append(stream, expected, events, cause, attachments);
-    },
-  };
-  return {
-    store,
-    waiting: () => waiting.size,
-    release() {
-      for (const [resolve, { payment_hash }] of waiting) {
-        if (!letGo.has(payment_hash)) continue;
-        waiting.delete(resolve);
-        resolve();
-      }
-    },
-    end() {
-      over = true;
-      for (const { refuse } of waiting.values()) refuse(ended);
-      waiting.clear();
-    },
-  };
 }
