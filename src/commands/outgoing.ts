@@ -19,6 +19,8 @@ export function prepare({ effect, state }: Step['effects'][number], line: Line |
   if (effect.kind === 'broadcast') return { send: () => broadcast(effect, state, stream, context) };
   if (effect.kind === 'send_revoke_and_ack') return { send: () => send(messageFor(effect, state, context) as Message, line) };
   const message = messageFor(effect, state, context);
+  // It may fail before the append has answered: whoever sends it hears of that then.
+  if (message instanceof Promise) message.catch(() => undefined);
   return message instanceof Promise ? { ready: message, send: (ready) => send(ready!, line) } : { send: () => send(message, line) };
 }
 
