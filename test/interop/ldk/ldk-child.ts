@@ -1,10 +1,11 @@
 /** The child's side of ldk-process.ts: one LDK node, asked over IPC. Started by fork, never imported. */
 import * as ldk from 'lightningdevkit';
-import { fromHex, type Hex32, type Msat, msat, sat, type Sat, type ShortChannelId, shortChannelIdFromBigint, toHex, toHex32, toPoint } from '../../../src/bolt/primitives.ts';
+import { fromHex, type Hex32, type Msat, msat, reverseHex32, sat, type Sat, type ShortChannelId, toHex, toHex32, toPoint } from '../../../src/bolt/primitives.ts';
 import { defaultConfig, LdkNode } from './ldk-node.ts';
+import type { LdkOutput } from './ldk-notes.ts';
 import { createTill, type LdkTill } from './ldk-payments.ts';
 import type { LdkCall, LdkChannel, LdkMethods, LdkOpening, LdkStart, LdkWord } from './ldk-process.ts';
-import { isNull, loadLdk, none, ok, some } from './wasm.ts';
+import { isNull, loadLdk, none, ok, scidOf, some } from './wasm.ts';
 import { dial, listen } from './wire.ts';
 
 const say = (word: LdkWord): void => void process.send!(word);
@@ -13,16 +14,9 @@ const say = (word: LdkWord): void => void process.send!(word);
 const TICK_MS = 10_000;
 const SWEEP_FEERATE_PER_KW = 253;
 
-interface Closed {
-  readonly channel_id: Hex32;
-  reason: string;
-  claimed_sat: Sat;
-}
-
 /** What the node does of itself: accepts channels, asks for funding, claims what is its own on the chain. */
 class Steward {
   readonly counts: Record<string, number> = {};
-  readonly closed = new Map<Hex32, Closed>();
   readonly #wishes = new Map<number, ldk.Event_FundingGenerationReady>();
   readonly #node: LdkNode;
   readonly #till: LdkTill;
@@ -41,7 +35,7 @@ class Steward {
     if (this.#till.take(event)) return;
     if (event instanceof ldk.Event_OpenChannelRequest) this.#accept(event);
     else if (event instanceof ldk.Event_FundingGenerationReady) this.#wish(event);
-    else if (event instanceof ldk.Event_ChannelClosed) this.#of(event.channel_id).reason = describeReason(event.reason);
+    else if (event instanceof ldk.Event_ChannelClosed) this.#node.notes.channelClosed(toHex32(event.channel_id.get_a()), { reason: describeReason(event.reason) });
     else if (event instanceof ldk.Event_SpendableOutputs) this.#claim(event);
   }
 
@@ -52,13 +46,6 @@ class Steward {
       ? manager.accept_inbound_channel_from_trusted_peer_0conf(temporary_channel_id, counterparty_node_id, 1n)
       : manager.accept_inbound_channel(temporary_channel_id, counterparty_node_id, 1n);
     ok(accepted, 'to accept a channel');
-  }
-
-  #of(id: ldk.ChannelId): Closed {
-    const channel_id = toHex32(id.get_a());
-    const known = this.closed.get(channel_id) ?? { channel_id, reason: '', claimed_sat: sat(0) };
-    this.closed.set(channel_id, known);
-    return known;
   }
 
   #wish(event: ldk.Event_FundingGenerationReady): void {
@@ -73,18 +60,30 @@ class Steward {
   }
 
   #claim({ outputs, channel_id }: ldk.Event_SpendableOutputs): void {
-    const closed = this.#of(channel_id);
-    for (const output of outputs) closed.claimed_sat = sat(closed.claimed_sat + valueOf(output));
+    this.#node.notes.channelClosed(toHex32(channel_id.get_a()), { outputs: outputs.map(outputOf) });
     if (this.#sweepScript === undefined) return;
     const sweep = this.#node.keys.as_OutputSpender().spend_spendable_outputs(outputs, [], fromHex(this.#sweepScript), SWEEP_FEERATE_PER_KW, none.u32());
     say({ broadcast: [toHex(ok<Uint8Array>(sweep, 'a sweep'))] });
   }
 }
 
-function valueOf(output: ldk.SpendableOutputDescriptor): bigint {
-  if (output instanceof ldk.SpendableOutputDescriptor_StaticOutput) return output.output.value;
-  if (output instanceof ldk.SpendableOutputDescriptor_DelayedPaymentOutput) return output.delayed_payment_output.get_output().value;
-  return (output as ldk.SpendableOutputDescriptor_StaticPaymentOutput).static_payment_output.get_output().value;
+function outputOf(descriptor: ldk.SpendableOutputDescriptor): LdkOutput {
+  const { outpoint, output } = partsOf(descriptor);
+  return { place: `${reverseHex32(toHex32(outpoint.get_txid()))}:${outpoint.get_index()}`, value: sat(output.value) };
+}
+
+function partsOf(descriptor: ldk.SpendableOutputDescriptor): { readonly outpoint: ldk.OutPoint; readonly output: ldk.TxOut } {
+  if (descriptor instanceof ldk.SpendableOutputDescriptor_StaticOutput) return descriptor;
+  const { delayed_payment_output: delayed } = descriptor as ldk.SpendableOutputDescriptor_DelayedPaymentOutput;
+  const payment = delayed ?? (descriptor as ldk.SpendableOutputDescriptor_StaticPaymentOutput).static_payment_output;
+  return { outpoint: payment.get_outpoint(), output: payment.get_output() };
+}
+
+const claimableOf = (node: LdkNode): readonly Sat[] => node.monitors.get_claimable_balances(node.manager.list_channels()).map((balance) => sat(balance.claimable_amount_satoshis()));
+
+function purseOf({ purse, notes }: LdkNode): Awaited<ReturnType<LdkMethods['purse']>> {
+  const values = [...notes.coins.values()];
+  return { script_pubkey: purse.script_pubkey, coins: values.length, total_sat: sat(values.reduce((sum, value) => sum + value, 0n)) };
 }
 
 function describeReason(reason: ldk.ClosureReason): string {
@@ -99,7 +98,7 @@ function describeChannel(channel: ldk.ChannelDetails): LdkChannel {
   return {
     channel_id: toHex32(channel.get_channel_id().get_a()),
     peer_id: toPoint(channel.get_counterparty().get_node_id()),
-    short_channel_id: scid === undefined ? undefined : shortChannelIdFromBigint(scid),
+    short_channel_id: scid === undefined ? undefined : scidOf(scid),
     format: isNull(type) ? 'other' : type.supports_anchors_zero_fee_htlc_tx() ? 'anchors_zero_fee_htlc_tx' : type.supports_static_remote_key() ? 'static_remotekey' : 'other',
     opener: Boolean(channel.get_is_outbound()),
     usable: Boolean(channel.get_is_usable()),
@@ -136,7 +135,7 @@ function knownEdges(node: LdkNode): readonly ShortChannelId[] {
   const bothWays = (channel: ldk.ChannelInfo) => !isNull(channel.get_one_to_two()) && !isNull(channel.get_two_to_one());
   const known = Array.from(view.list_channels()).filter((scid) => bothWays(view.channel(scid)));
   view.free();
-  return known.map(shortChannelIdFromBigint);
+  return known.map(scidOf);
 }
 
 type Sync = { readonly [K in keyof LdkMethods]: (...args: Parameters<LdkMethods[K]>) => Awaited<ReturnType<LdkMethods[K]>> | ReturnType<LdkMethods[K]> };
@@ -144,7 +143,7 @@ type Sync = { readonly [K in keyof LdkMethods]: (...args: Parameters<LdkMethods[
 function methodsOf(node: LdkNode, till: LdkTill, steward: Steward, port: number): Sync {
   /** LDK only decides; what it wants to send leaves with the next poll. */
   const then = <T>(value: T): T => {
-    node.poll();
+    node.settle();
     return value;
   };
   return {
@@ -165,10 +164,17 @@ function methodsOf(node: LdkNode, till: LdkTill, steward: Steward, port: number)
     },
     invoices: (count, amount_msat) => till.invoices(count, amount_msat),
     refuse: (bolt11) => till.refuse(bolt11),
+    heldInvoice: (amount_msat) => till.heldInvoice(amount_msat),
+    held: () => [...till.held],
+    release: (bolt11, how) => till.release(bolt11, how),
+    begin: (bolt11) => till.begin(bolt11),
+    ends: () => node.notes.ends,
     payAll: (bolt11s, inFlight) => till.payAll(bolt11s, inFlight),
     pendingPayments: () => node.manager.list_recent_payments().filter((payment) => payment instanceof ldk.RecentPaymentDetails_Pending).length,
     counts: () => steward.counts,
-    closed: () => [...steward.closed.values()],
+    closed: () => [...node.notes.closed.values()],
+    claimable: () => claimableOf(node),
+    purse: () => purseOf(node),
     // In one turn: a monitor written after the manager makes LDK give its channels up at the next start.
     halt() {
       node.save();

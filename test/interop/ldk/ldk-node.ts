@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import * as ldk from 'lightningdevkit';
 import { fromHex, type Hex, type Hex32, reverseHex32, toHex } from '../../../src/bolt/primitives.ts';
+import { type LdkNotes, openNotes } from './ldk-notes.ts';
+import { type LdkPurse, openPurse } from './ldk-purse.ts';
 import { type LdkFolder, openFolder, type PersistMode } from './persistence.ts';
 import { ok, quietLogger } from './wasm.ts';
 
@@ -24,6 +26,8 @@ export interface LdkOptions {
   readonly feerate_per_kw?: number;
 }
 
+/** What LDK pays, at the least, for claims that somebody else could outrun: above its commitments' feerate, so that anchors have work to do. */
+const URGENT_FEERATE_PER_KW = 1_000;
 const NETWORK = ldk.Network.LDKNetwork_Regtest;
 const unixNow = (): number => Math.floor(Date.now() / 1000);
 
@@ -35,6 +39,8 @@ export class LdkNode {
   readonly manager: ldk.ChannelManager;
   readonly peers: ldk.PeerManager;
   readonly graph: ldk.NetworkGraph;
+  readonly notes: LdkNotes;
+  readonly purse: LdkPurse;
   feerate_per_kw: number;
   /** Called with each event of LDK, the manager's and the monitors'. What it throws ends the process: LDK could not bear it. */
   onEvent: (event: ldk.Event) => void = () => undefined;
@@ -44,6 +50,7 @@ export class LdkNode {
   readonly #folder: LdkFolder;
   readonly #persistManager: boolean;
   readonly #handler: ldk.EventHandler;
+  readonly #bumper: ldk.BumpTransactionEventHandler;
   readonly #listeners: { readonly manager: ldk.Listen; readonly monitors: ldk.Listen };
   readonly #events: { readonly manager: ldk.EventsProvider; readonly monitors: ldk.EventsProvider };
   #monitorHeight: number;
@@ -56,10 +63,15 @@ export class LdkNode {
     this.#folder = openFolder(folder, persist);
     this.#persistManager = persist === 'full';
     const logger = quietLogger();
-    const fees = ldk.FeeEstimator.new_impl({ get_est_sat_per_1000_weight: () => this.feerate_per_kw });
+    const fees = ldk.FeeEstimator.new_impl({ get_est_sat_per_1000_weight: (target) => this.#feerateFor(target) });
     const broadcaster = ldk.BroadcasterInterface.new_impl({ broadcast_transactions: (transactions) => this.onBroadcast(transactions.map(toHex)) });
     this.keys = ldk.KeysManager.constructor_new(this.#folder.seed, BigInt(unixNow()), 42);
     this.monitors = ldk.ChainMonitor.constructor_new(ldk.Option_FilterZ.constructor_none(), broadcaster, logger, fees, this.#folder.persist);
+    this.notes = openNotes(folder);
+    this.purse = openPurse(this.#folder.seed, this.notes);
+    const wallet = ldk.Wallet.constructor_new(this.purse.source, logger);
+    const coins = wallet.as_CoinSelectionSource();
+    this.#bumper = ldk.BumpTransactionEventHandler.constructor_new(broadcaster, coins, this.keys.as_SignerProvider(), logger);
     this.graph = ldk.NetworkGraph.constructor_new(NETWORK, logger);
     const entropy = this.keys.as_EntropySource();
     this.router = createRouter(this.graph, logger, entropy, this.#held);
@@ -77,7 +89,7 @@ export class LdkNode {
     this.#listeners = { manager: manager.as_Listen(), monitors: this.monitors.as_Listen() };
     this.#events = { manager: manager.as_EventsProvider(), monitors: this.monitors.as_EventsProvider() };
     this.#handler = ldk.EventHandler.new_impl({ handle_event: (event) => this.#handle(event) });
-    this.#held.push(parts, gossip, ignorer, handlers);
+    this.#held.push(parts, gossip, ignorer, handlers, wallet, coins);
   }
 
   get node_id(): Hex {
@@ -105,11 +117,13 @@ export class LdkNode {
       const pairs = () => transactions.map((raw, index) => ldk.TwoTuple_usizeTransactionZ.constructor_new(index, fromHex(raw)));
       if (height > this.#monitorHeight) this.#listeners.monitors.filtered_block_connected(fromHex(header), pairs(), (this.#monitorHeight = height));
       if (height > this.manager.current_best_block().get_height()) this.#listeners.manager.filtered_block_connected(fromHex(header), pairs(), height);
-      this.#pollMonitors();
+      this.purse.onBlock(transactions);
+      this.settle();
     }
   }
 
-  #pollMonitors(): void {
+  /** As `poll`, with what the monitors of channels have to say: spendable outputs, and transactions that want a fee. */
+  settle(): void {
     do {
       this.poll();
       this.#handled = 0;
@@ -121,16 +135,22 @@ export class LdkNode {
   tick(): void {
     this.manager.timer_tick_occurred();
     this.peers.timer_tick_occurred();
-    this.#pollMonitors();
+    this.settle();
   }
 
   save(): void {
     this.#folder.saveManager(this.manager);
   }
 
+  #feerateFor(target: ldk.ConfirmationTarget): number {
+    const urgent = target === ldk.ConfirmationTarget.LDKConfirmationTarget_UrgentOnChainSweep;
+    return urgent ? Math.max(this.feerate_per_kw, URGENT_FEERATE_PER_KW) : this.feerate_per_kw;
+  }
+
   #handle(event: ldk.Event): ldk.Result_NoneReplayEventZ {
     this.#handled++;
     try {
+      if (event instanceof ldk.Event_BumpTransaction) this.#bumper.handle_event(event.bump_transaction);
       this.onEvent(event);
     } catch (error) {
       console.error(error);

@@ -1,13 +1,21 @@
 /** Invoices and payments of an LDK node: many at a time, each to its end. */
 import * as ldk from 'lightningdevkit';
-import { type Hex32, type Msat, shortChannelIdFromBigint, toHex, toHex32 } from '../../../src/bolt/primitives.ts';
+import { type Hex32, type Msat, toHex, toHex32 } from '../../../src/bolt/primitives.ts';
 import type { LdkNode } from './ldk-node.ts';
 import type { LdkFailure, LdkPayments } from './ldk-process.ts';
-import { none, ok, some } from './wasm.ts';
+import { none, ok, scidOf, some } from './wasm.ts';
 
 export interface LdkTill {
   invoices(count: number, amount_msat: Msat): readonly string[];
+  /** Of these the payer can wait long for an answer: see `hold`. */
+  heldInvoice(amount_msat: Msat): string;
   refuse(bolt11: string): void;
+  /** Claims or fails what came in for an invoice that was held. */
+  release(bolt11: string, how: 'claim' | 'fail'): void;
+  /** Hashes of held invoices whose payment is here. */
+  readonly held: ReadonlySet<Hex32>;
+  /** Begins a payment; its end is in the notes. */
+  begin(bolt11: string): void;
   payAll(bolt11s: readonly string[], inFlight: number): Promise<LdkPayments>;
   /** True when the event was about payments, and is dealt with. */
   take(event: ldk.Event): boolean;
@@ -17,14 +25,19 @@ interface Ready {
   readonly hash: Uint8Array;
   readonly onion: ldk.RecipientOnionFields;
   readonly route: ldk.RouteParameters;
+  readonly secret: Uint8Array;
 }
 
 const EXPIRY_SECONDS = 86_400;
+/** LDK lets go of what it has not claimed 21 blocks before the end; a story wants time until then. Blocks. */
+const HELD_FINAL_CLTV = 80;
 
 export function createTill(node: LdkNode): LdkTill {
   const underWay = new Map<Hex32, (end: { readonly fee_msat: bigint } | 'failed') => void>();
   const failures: LdkFailure[] = [];
   const unwanted = new Set<Hex32>();
+  const wishedToHold = new Set<Hex32>();
+  const held = new Set<Hex32>();
 
   /** LDK may see by itself that there is no way: then no event follows. */
   function send({ hash, onion, route }: Ready): void {
@@ -37,24 +50,45 @@ export function createTill(node: LdkNode): LdkTill {
 
   function end(hash: Uint8Array, how: { readonly fee_msat: bigint } | 'failed'): void {
     const key = toHex32(hash);
+    node.notes.paymentIs(key, how === 'failed' ? 'failed' : 'sent');
     underWay.get(key)?.(how);
     underWay.delete(key);
   }
 
   function receive({ payment_hash, purpose }: ldk.Event_PaymentClaimable): void {
-    if (unwanted.has(toHex32(payment_hash))) node.manager.fail_htlc_backwards(payment_hash);
+    const key = toHex32(payment_hash);
+    if (wishedToHold.has(key)) held.add(key);
+    else if (unwanted.has(key)) node.manager.fail_htlc_backwards(payment_hash);
     else node.manager.claim_funds(some<Uint8Array>(purpose.preimage())!);
   }
 
+  function invoice(amount_msat: Msat, finalCltv: ldk.Option_u16Z): string {
+    const description = ldk.Bolt11InvoiceDescription.constructor_direct(ok<ldk.Description>(ldk.Description.constructor_new('test'), 'a description'));
+    const [amount, expiry] = [ldk.Option_u64Z.constructor_some(amount_msat), ldk.Option_u32Z.constructor_some(EXPIRY_SECONDS)];
+    return ok<ldk.Bolt11Invoice>(node.manager.create_bolt11_invoice(amount, description, expiry, finalCltv, none.bytes32()), 'an invoice').to_str();
+  }
+
   return {
-    invoices(count, amount_msat) {
-      const description = ldk.Bolt11InvoiceDescription.constructor_direct(ok<ldk.Description>(ldk.Description.constructor_new('test'), 'a description'));
-      const amount = ldk.Option_u64Z.constructor_some(amount_msat);
-      const expiry = ldk.Option_u32Z.constructor_some(EXPIRY_SECONDS);
-      return Array.from({ length: count }, () => {
-        const invoice = node.manager.create_bolt11_invoice(amount, description, expiry, none.u16(), none.bytes32());
-        return ok<ldk.Bolt11Invoice>(invoice, 'an invoice').to_str();
-      });
+    held,
+    invoices: (count, amount_msat) => Array.from({ length: count }, () => invoice(amount_msat, none.u16())),
+    heldInvoice(amount_msat) {
+      const bolt11 = invoice(amount_msat, ldk.Option_u16Z.constructor_some(HELD_FINAL_CLTV));
+      wishedToHold.add(toHex32(readInvoice(bolt11).hash));
+      return bolt11;
+    },
+    // LDK makes the preimage again from the secret in the invoice: nothing is lost with a restart.
+    release(bolt11, how) {
+      const { hash, secret } = readInvoice(bolt11);
+      held.delete(toHex32(hash));
+      if (how === 'fail') node.manager.fail_htlc_backwards(hash);
+      else node.manager.claim_funds(ok<Uint8Array>(node.manager.get_payment_preimage(hash, secret), 'a preimage'));
+      node.settle();
+    },
+    begin(bolt11) {
+      const payment = readInvoice(bolt11);
+      node.notes.paymentIs(toHex32(payment.hash), 'pending');
+      send(payment);
+      node.poll();
     },
     refuse: (bolt11) => void unwanted.add(toHex32(readInvoice(bolt11).hash)),
     async payAll(bolt11s, inFlight) {
@@ -101,17 +135,17 @@ export function createTill(node: LdkNode): LdkTill {
 function readInvoice(bolt11: string): Ready {
   const invoice = ok<ldk.Bolt11Invoice>(ldk.Bolt11Invoice.constructor_from_str(bolt11), 'an invoice');
   const parts = ok<ldk.ThreeTuple_ThirtyTwoBytesRecipientOnionFieldsRouteParametersZ>(ldk.UtilMethods.constructor_payment_parameters_from_invoice(invoice), 'what an invoice asks for');
-  return { hash: parts.get_a(), onion: parts.get_b(), route: parts.get_c() };
+  return { hash: parts.get_a(), onion: parts.get_b(), route: parts.get_c(), secret: invoice.payment_secret() };
 }
 
 function failureOf({ payment_hash, payment_failed_permanently, short_channel_id, failure }: ldk.Event_PaymentPathFailed): LdkFailure {
   const scid = some<bigint>(short_channel_id);
   const update = failure instanceof ldk.PathFailure_OnPath ? some<ldk.NetworkUpdate>(failure.network_update) : undefined;
-  return { payment_hash: toHex32(payment_hash), permanent: Boolean(payment_failed_permanently), ...(scid === undefined ? {} : { short_channel_id: shortChannelIdFromBigint(scid) }), ...(update === undefined ? {} : { blamed: blamed(update) }) };
+  return { payment_hash: toHex32(payment_hash), permanent: Boolean(payment_failed_permanently), ...(scid === undefined ? {} : { short_channel_id: scidOf(scid) }), ...(update === undefined ? {} : { blamed: blamed(update) }) };
 }
 
 function blamed(update: ldk.NetworkUpdate): NonNullable<LdkFailure['blamed']> {
-  if (update instanceof ldk.NetworkUpdate_ChannelFailure) return { kind: 'channel', id: shortChannelIdFromBigint(update.short_channel_id), permanent: Boolean(update.is_permanent) };
+  if (update instanceof ldk.NetworkUpdate_ChannelFailure) return { kind: 'channel', id: scidOf(update.short_channel_id), permanent: Boolean(update.is_permanent) };
   const { node_id, is_permanent } = update as ldk.NetworkUpdate_NodeFailure;
   return { kind: 'node', id: toHex(node_id), permanent: Boolean(is_permanent) };
 }

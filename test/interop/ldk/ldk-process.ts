@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Hex, Hex32, Msat, NodeId, Sat, ShortChannelId } from '../../../src/bolt/primitives.ts';
 import type { LdkBlock, LdkOptions } from './ldk-node.ts';
+import type { LdkClosed, LdkEnd } from './ldk-notes.ts';
 
 /** A channel as LDK sees it. */
 export interface LdkChannel {
@@ -45,14 +46,6 @@ export interface LdkPayments {
   readonly failures: readonly LdkFailure[];
 }
 
-export interface LdkClosed {
-  readonly channel_id: Hex32;
-  /** As LDK says. */
-  readonly reason: string;
-  /** What LDK found to be its own on the chain. */
-  readonly claimed_sat: Sat;
-}
-
 export interface LdkMethods {
   about(): Promise<{ readonly node_id: NodeId; readonly host: string; readonly port: number }>;
   height(): Promise<number>;
@@ -72,6 +65,15 @@ export interface LdkMethods {
   invoices(count: number, amount_msat: Msat): Promise<readonly string[]>;
   /** An invoice of its own that it will fail when it is paid. */
   refuse(bolt11: string): Promise<void>;
+  /** An invoice whose payment waits until it is released: LDK neither claims nor fails it. */
+  heldInvoice(amount_msat: Msat): Promise<string>;
+  /** Payment hashes of held invoices that are paid, since the process began. */
+  held(): Promise<readonly Hex32[]>;
+  release(bolt11: string, how: 'claim' | 'fail'): Promise<void>;
+  /** Begins a payment, without a retry; `ends` says what becomes of it. */
+  begin(bolt11: string): Promise<void>;
+  /** Of payments that were begun. */
+  ends(): Promise<ReadonlyMap<Hex32, LdkEnd>>;
   /** Each once, without a retry, so many at a time. */
   payAll(bolt11s: readonly string[], inFlight: number): Promise<LdkPayments>;
   /** Payments of its own that have not ended, those of earlier runs included. */
@@ -79,6 +81,10 @@ export interface LdkMethods {
   /** Events by name, since the process began. */
   counts(): Promise<Readonly<Record<string, number>>>;
   closed(): Promise<readonly LdkClosed[]>;
+  /** What of closed channels may still come to LDK, sat, output by output. */
+  claimable(): Promise<readonly Sat[]>;
+  /** Its own coins in blocks, with which it pays for anchors and HTLC transactions. */
+  purse(): Promise<{ readonly script_pubkey: Hex; readonly coins: number; readonly total_sat: Sat }>;
   /** Saves and ends as it stands, in the middle of whatever is under way. */
   halt(): Promise<void>;
 }

@@ -1,8 +1,9 @@
 /**
  * `npm run interop:ldk`: every story with LDK, one after the other on one litecoind, each with its balances. Ends with
  * `stories: N passed, N failed`; exit code 0 when all went well. `INTEROP_ONLY=<regular expression>` tells some,
- * `INTEROP_PAYMENTS` says how many make a thousand, `LDK_LOG=1` lets LDK speak.
+ * `INTEROP_PAYMENTS` says how many make a thousand, `INTEROP_SEED` repeats the restarts of an earlier telling, `LDK_LOG=1` lets LDK speak.
  */
+import { randomInt } from 'node:crypto';
 import { whyNoLitecoind } from '../../support/litecoind.ts';
 import { allStories, startWorld } from './stories.ts';
 import type { Story } from './story.ts';
@@ -15,7 +16,9 @@ if (missing.length > 0) {
   process.exitCode = 1;
 } else {
   const wanted = new RegExp(process.env['INTEROP_ONLY'] ?? '');
-  await tellAll(allStories({ payments: Number(process.env['INTEROP_PAYMENTS'] ?? 1000) }).filter(({ name }) => wanted.test(name)));
+  const seed = Number(process.env['INTEROP_SEED'] ?? randomInt(1_000_000));
+  console.log(`seed ${seed}`);
+  await tellAll(allStories({ payments: Number(process.env['INTEROP_PAYMENTS'] ?? 1000), seed }).filter(({ name }) => wanted.test(name)));
 }
 
 async function tellAll(stories: readonly Story[]): Promise<void> {

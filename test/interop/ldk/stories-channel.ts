@@ -45,23 +45,6 @@ export function channelStories(format: Format, { payments = 1000, inFlight = 30 
   ];
 }
 
-/** Either opens, either closes: four ways, no HTLC in flight. */
-export function forcedCloses(format: Format): readonly Story[] {
-  const sides = ['us', 'LDK'] as const;
-  return sides.flatMap((opener) => sides.map((closer): Story => ({
-    name: `a close by force: opened by ${opener}, closed by ${closer} (${format})`,
-    async tell(world) {
-      const opening = { format, funding_satoshis: sat(2_000_000), push_msat: msat(700_000_000) };
-      const link = opener === 'us' ? await world.openFromUs('alice', 'ldk', opening) : await world.openFromLdk('ldk', 'alice', opening);
-      await payUs(world, link, msat(123_456_000));
-      await payLdk(world, link, msat(23_456_789));
-      const force = { force: true };
-      const close = () => (closer === 'us' ? world.nodes.node('alice').closeChannel(link.stream, force) : world.closeByLdk(link, force));
-      return describeClose(await booksOfClose(world, link, close));
-    },
-  })));
-}
-
 const payLdk = async (world: World, { ours, theirs }: Link, amount_msat: Msat): Promise<void> => {
   const [bolt11] = await world.ldk(theirs).invoices(1, amount_msat);
   const result = await world.nodes.node(ours).pay({ bolt11: bolt11! });

@@ -52,7 +52,7 @@ export function privateStories(format: Format): readonly Story[] {
 }
 
 /** An invoice, once both ends have told each other their terms: its one hint names the channel by an alias. */
-async function hintedInvoice(make: () => Promise<string>, aliases: readonly ShortChannelId[]): Promise<string> {
+export async function hintedInvoice(make: () => Promise<string>, aliases: readonly ShortChannelId[]): Promise<string> {
   let bolt11 = '';
   await until('a hint in the invoice', async () => {
     bolt11 = await make();

@@ -1,5 +1,6 @@
 /** All stories with LDK, in their order, and how one is told. */
-import { channelStories, forcedCloses } from './stories-channel.ts';
+import { channelStories } from './stories-channel.ts';
+import { endings } from './stories-endings.ts';
 import { networkStories } from './stories-network.ts';
 import { privateStories } from './stories-private.ts';
 import { grouped, type Story } from './story.ts';
@@ -8,10 +9,12 @@ import { FORMATS, mustBe, World } from './world.ts';
 export interface StoryOptions {
   /** Each way, where there are many; 1,000 unless told. */
   readonly payments?: number;
+  /** Of the moments at which either side restarts. */
+  readonly seed: number;
 }
 
-export const allStories = (options: StoryOptions = {}): readonly Story[] => [
-  ...FORMATS.flatMap((format) => [...channelStories(format, options), ...forcedCloses(format), ...networkStories(format), ...privateStories(format)]),
+export const allStories = (options: StoryOptions): readonly Story[] => [
+  ...FORMATS.flatMap((format) => [...channelStories(format, options), ...endings(format, options), ...networkStories(format), ...privateStories(format)]),
   auditStory,
 ];
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import * as ldk from 'lightningdevkit';
 import * as bindings from 'lightningdevkit/bindings.mjs';
+import { type ShortChannelId, shortChannelIdFromBigint } from '../../../src/bolt/primitives.ts';
 
 /** Why LDK cannot be had here, or undefined. */
 export function whyNoLdk(): string | undefined {
@@ -43,6 +44,9 @@ export const some = <T>(option: unknown): T | undefined => (option as { some?: T
 
 /** A null of Rust comes as a wrapper around no address. */
 export const isNull = (wrapper: unknown): boolean => wrapper === null || wrapper === undefined || (wrapper as { ptr?: bigint }).ptr === 0n;
+
+/** The bindings hand a u64 over as an i64: aliases with the highest bit set come as negative numbers. */
+export const scidOf = (raw: bigint): ShortChannelId => shortChannelIdFromBigint(BigInt.asUintN(64, raw));
 
 export const none = {
   u64: () => ldk.Option_u64Z.constructor_none(),

@@ -5,21 +5,26 @@ import { hash, hashes, rawHex, txOut } from '../../../src/adapters/chain/bitcoin
 import { readBlock } from '../../../src/adapters/chain/bitcoind/raw-block.ts';
 import { encodeAddress } from '../../../src/bolt/address.ts';
 import { CHANNEL_TYPES } from '../../../src/bolt/09-features/features.ts';
-import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
+import { type ParsedTx, parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
 import { type Hex, type Hex32, type Msat, type Sat, sat, satToMsat } from '../../../src/bolt/primitives.ts';
 import type { PaymentResult } from '../../../src/commands/pay.ts';
 import { type ChannelState, type EstablishedState, isEstablished } from '../../../src/domain/channel/state.ts';
+import { channelFees, type FeeRow, toFeeLedger, walletFees } from '../../../src/projections/fee-ledger.ts';
 import { auditFile } from '../../../src/playground/audits.ts';
 import type { AuditReport } from '../../../src/projections/audit.ts';
 import { until } from '../../../src/playground/waiting.ts';
 import { type ChainNodes, startChainNodes } from '../../support/chain-nodes.ts';
 import type { LdkBlock } from './ldk-node.ts';
-import { type LdkChannel, type LdkClosed, type LdkProcess, startLdk } from './ldk-process.ts';
+import type { ChainReader } from './family.ts';
+import type { LdkClosed, LdkEnd, Place } from './ldk-notes.ts';
+import { type LdkChannel, type LdkProcess, startLdk } from './ldk-process.ts';
 
 export type Format = 'anchors_zero_fee_htlc_tx' | 'static_remotekey';
 export const FORMATS: readonly Format[] = ['anchors_zero_fee_htlc_tx', 'static_remotekey'];
 /** LDK asks for six, and so does the announcement of a channel. */
 export const DEPTH = 6;
+/** With these LDK pays for anchors and HTLC transactions: several, for claims that do not wait for each other. */
+const PURSE = { coins: 12, each: sat(150_000) };
 
 /** A channel between one of ours and an LDK. */
 export interface Link {
@@ -59,12 +64,21 @@ export interface Totals {
   readonly underWay: number;
 }
 
+/** What our log says of fees, and which scripts are our wallet's. */
+export interface Accounts {
+  readonly rows: readonly FeeRow[];
+  readonly scripts: ReadonlySet<Hex>;
+  /** Confirmed transactions that the wallet made for itself, sat. */
+  readonly wallet_fees: bigint;
+}
+
 export class World {
   readonly nodes: ChainNodes;
   readonly ours: readonly string[];
   readonly #ldks = new Map<string, LdkProcess>();
   readonly #ports = new Map<string, number>();
   readonly #sending = new Set<Promise<void>>();
+  readonly #blocks = new Map<Hex32, LdkBlock>();
   /** Transactions of LDK's that the daemon did not take. */
   readonly refused: string[] = [];
   #sweepScript: Hex = '';
@@ -79,7 +93,7 @@ export class World {
     const world = new World(nodes, ours);
     const address = await nodes.daemon.rpc.call('getnewaddress', ['', 'bech32'], z.string());
     world.#sweepScript = (await nodes.daemon.rpc.call('getaddressinfo', [address], z.object({ scriptPubKey: rawHex }))).scriptPubKey;
-    for (const name of theirs) await world.startLdk(name);
+    for (const name of theirs) await world.fillPurse(await world.startLdk(name));
     for (const name of ours) await nodes.give(name, sat(200_000_000));
     await world.caughtUp();
     return world;
@@ -100,6 +114,28 @@ export class World {
     this.#ports.set(name, (await ldk.about()).port);
     await this.#feed(ldk);
     return ldk;
+  }
+
+  async fillPurse(ldk: LdkProcess): Promise<void> {
+    const { script_pubkey } = await ldk.purse();
+    for (let coin = 0; coin < PURSE.coins; coin++) await this.nodes.daemon.pay(script_pubkey, PURSE.each);
+    await this.nodes.daemon.mine(1);
+  }
+
+  /** LDK ends as it stands, and is read back from its files. */
+  async restartLdk(link: Pick<Link, 'ours' | 'theirs'>): Promise<void> {
+    await this.haltLdk(link.theirs);
+    await this.startLdk(link.theirs);
+    await this.caughtUp();
+    await this.connect(link.ours, link.theirs);
+  }
+
+  /** Ours ends as by a power cut, and dials everybody again. */
+  async restartOurs(ours: string, theirs: readonly string[]): Promise<void> {
+    await this.nodes.kill(ours);
+    await this.nodes.start(ours);
+    await this.caughtUp();
+    for (const each of theirs) await this.connect(ours, each);
   }
 
   async haltLdk(name: string): Promise<void> {
@@ -147,8 +183,25 @@ export class World {
   async #block(height: number): Promise<LdkBlock> {
     const { daemon } = this.nodes;
     const block_hash = await daemon.hashAt(height);
+    const known = this.#blocks.get(block_hash);
+    if (known !== undefined) return known;
     const raw = await daemon.rpc.call('getblock', [block_hash, 0], rawHex);
-    return { height, header: raw.slice(0, 160), transactions: readBlock(raw, block_hash, height).transactions.map(({ transaction }) => transaction) };
+    const block = { height, header: raw.slice(0, 160), transactions: readBlock(raw, block_hash, height).transactions.map(({ transaction }) => transaction) };
+    this.#blocks.set(block_hash, block);
+    return block;
+  }
+
+  /** What blocks above a height hold, and any transaction before. */
+  async chainSince(height: number): Promise<ChainReader> {
+    const { daemon } = this.nodes;
+    const spenders = new Map<Place, ParsedTx>();
+    for (let at = height + 1; at <= (await daemon.height()); at++) {
+      for (const tx of (await this.#block(at)).transactions.map(parseTx)) for (const { txid, index } of tx.inputs) spenders.set(`${txid}:${index}`, tx);
+    }
+    return {
+      spender: (place) => spenders.get(place),
+      transaction: async (txid) => parseTx(await daemon.rpc.call('getrawtransaction', [txid, false], rawHex)),
+    };
   }
 
   #broadcast(name: string, transactions: readonly Hex[]): void {
@@ -264,8 +317,22 @@ export class World {
   }
 
   /** How a channel ended, as LDK says. */
-  async closedOf({ theirs, channel_id }: Link): Promise<LdkClosed | undefined> {
-    return (await this.ldk(theirs).closed()).find((closed) => closed.channel_id === channel_id);
+  async closedOf({ theirs, channel_id }: Link): Promise<LdkClosed> {
+    const closed = (await this.ldk(theirs).closed()).find((each) => each.channel_id === channel_id);
+    if (closed === undefined) throw new Error(`${theirs} knows of no close of ${channel_id}`);
+    return closed;
+  }
+
+  async accounts({ ours, stream }: Link): Promise<Accounts> {
+    const { store } = this.nodes.node(ours);
+    const scripts = new Set<Hex>();
+    let wallet = walletFees.initial();
+    for await (const envelope of store.readAll()) {
+      wallet = walletFees.apply(wallet, envelope);
+      if (envelope.event.type === 'AddressIssued') scripts.add(envelope.event.script_pubkey);
+    }
+    const payments = toFeeLedger(new Map(), wallet).rows.filter(({ kind, status }) => kind === 'payment' && status === 'confirmed');
+    return { rows: channelFees(stream, this.state({ ours, stream })), scripts, wallet_fees: payments.reduce((sum, { fee_sat }) => sum + fee_sat, 0n) };
   }
 
   // ---- payments of ours
@@ -297,6 +364,18 @@ export class World {
       if (event.type === 'InvoiceSettled') [invoices, received_msat] = [invoices + 1, received_msat + event.received_msat];
     }
     return { paid_msat, received_msat, payments, invoices, underWay };
+  }
+
+  /** How payments of ours ended, as our log says. */
+  async ends(ours: string): Promise<ReadonlyMap<Hex32, LdkEnd>> {
+    const hashes = new Map<string, Hex32>();
+    const ends = new Map<Hex32, LdkEnd>();
+    for await (const { event, stream } of this.nodes.node(ours).store.readAll()) {
+      if (event.type === 'PaymentStarted') hashes.set(stream, event.payment_hash);
+      if (event.type === 'PaymentSucceeded') ends.set(hashes.get(stream)!, 'sent');
+      if (event.type === 'PaymentFailed') ends.set(hashes.get(stream)!, 'failed');
+    }
+    return ends;
   }
 
   /** Neither side has a payment under way, also none that waits to be offered. */
