@@ -126,7 +126,7 @@ export class ChannelLoop implements ChannelPort {
   /** A block: repeats what the chain is still owed, and loses patience with a peer that leaves a close unanswered. */
   rebroadcast(): void {
     for (const effect of owedToChain(this.#state)) broadcast(effect, this.#state, this.stream, this.#context);
-    this.#patience(this.#state, this.#reestablished ? this.#session : undefined, (command) => this.run(command));
+    this.#patience(this.#state, this.#context.height(), this.#reestablished ? this.#session : undefined, (command) => this.run(command));
   }
 
   /** Resolves when the mailbox is empty and all of it durable. */

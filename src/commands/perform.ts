@@ -12,7 +12,7 @@ import type { Effect } from '../domain/channel/effects.ts';
 import { ourNumbers } from '../domain/channel/reestablish.ts';
 import { closingOf, ourClosing, simpleClosing } from '../domain/channel/closing-transactions.ts';
 import type { ClosingState } from '../domain/channel/closing-fee.ts';
-import { completeCloses } from '../domain/channel/mutual-closes.ts';
+import { closesToPublish } from '../domain/channel/mutual-closes.ts';
 import { sweepTransaction, type ResolvingState } from '../domain/channel/spending.ts';
 import { isEstablished, type ChannelState, type EstablishedState, type Htlc, type Sweep } from '../domain/channel/state.ts';
 import { claimTransaction, liveClaims } from '../domain/onchain/claims.ts';
@@ -166,8 +166,8 @@ function ourCommitment(state: EstablishedState, { signer }: ChannelContext): Hex
 /** The dearest of them; the others are their own predecessors. */
 const MOST_CLOSES_SENT = 8;
 
-function closingTransaction(state: ClosingState | ResolvingState, { signer }: ChannelContext): readonly Hex[] {
-  return completeCloses(state).slice(0, MOST_CLOSES_SENT).map(({ closing, signature }) => signedClosing(closing, signer.signClosing(state.terms.key_index, closing), signature));
+function closingTransaction(state: ClosingState | ResolvingState, { signer, height }: ChannelContext): readonly Hex[] {
+  return closesToPublish(state, height()).slice(0, MOST_CLOSES_SENT).map(({ closing, signature }) => signedClosing(closing, signer.signClosing(state.terms.key_index, closing), signature));
 }
 
 function signedSweepOf(state: ResolvingState, sweep: Sweep, { signer }: ChannelContext): readonly Hex[] {

@@ -115,7 +115,7 @@ export type ChannelCommand =
   | { readonly type: 'ReceiveClosingComplete'; readonly message: MessageOf<'closing_complete'>; readonly common?: CloseFeatures }
   | { readonly type: 'ReceiveClosingSig'; readonly message: MessageOf<'closing_sig'> }
   /** A connected peer has signed no close for so many blocks. */
-  | { readonly type: 'FailClosing'; readonly blocks: number }
+  | { readonly type: 'FailClosing'; readonly blocks: number; readonly height: BlockHeight }
   | { readonly type: 'ForceClose'; readonly reason: string }
   /** The peer sent `error` for this channel: BOLT 1 fails it. */
   | { readonly type: 'ReceiveError'; readonly data: string }

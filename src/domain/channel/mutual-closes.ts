@@ -1,6 +1,8 @@
 /** BOLT 2, "Channel Close": every transaction by which both sides may end a channel together. What was signed once may confirm for ever after. */
-import type { ClosingTransaction } from '../../bolt/03-transactions/closing-tx.ts';
-import type { Hex32, Sat } from '../../bolt/primitives.ts';
+import { closingWeight, type ClosingTransaction } from '../../bolt/03-transactions/closing-tx.ts';
+import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import type { BlockHeight, Hex32, Sat } from '../../bolt/primitives.ts';
+import { FEERATE_FLOOR } from '../feerates.ts';
 import { closingOf, closingVariants, simpleClosing } from './closing-transactions.ts';
 import type { Established, MutualCloses, ShutdownScripts, SignedClose } from './state.ts';
 
@@ -28,6 +30,23 @@ export const theirs = ({ signed }: MutualCloses): readonly SignedClose[] => sign
 /** Every close that both have signed: what pays most stands first, so that both sides publish the same. */
 export function completeCloses(state: Mutual): readonly CompleteClose[] {
   return [...legacyClose(state), ...simpleCloses(state)].sort((a, b) => (a.pays === b.pays ? (a.closing_txid < b.closing_txid ? -1 : 1) : a.pays > b.pays ? -1 : 1));
+}
+
+/** Blocks for which a close may be kept from the chain by its locktime, or by us for want of another: about a day. */
+export const CLOSE_PATIENCE = 144;
+
+/** Both have signed a close that the chain may take: the peer chooses fee and locktime of its own, and may choose them so that no block ever holds it. */
+export function hasTimelyClose(state: Mutual, height: BlockHeight): boolean {
+  const { local, remote } = state.scripts ?? {};
+  const least = local === undefined || remote === undefined ? 0n : feeOf(FEERATE_FLOOR, closingWeight(local, remote));
+  return completeCloses(state).some(({ closing, pays }) => closing.tx.locktime <= height + CLOSE_PATIENCE && pays >= least);
+}
+
+/** The order in which they are published: those that the next block may hold come before those that wait for a locktime. */
+export function closesToPublish(state: Mutual, height: BlockHeight): readonly CompleteClose[] {
+  const waits = ({ closing }: CompleteClose): boolean => closing.tx.locktime > height;
+  const all = completeCloses(state);
+  return [...all.filter((close) => !waits(close)), ...all.filter(waits)];
 }
 
 export const hasCompleteClose = ({ agreed, closes }: Mutual): boolean => agreed !== undefined || (closes?.signed.length ?? 0) > 0;

@@ -9,7 +9,7 @@ import { answerFee, lastOffer, ourFees, type ClosingState } from './closing-fee.
 import { closingVariants } from './closing-transactions.ts';
 import type { ChannelCommand, CloseFeatures } from './commands.ts';
 import { isIrrevocablyAdded, waitsFor } from './htlc-lifecycle.ts';
-import { hasCompleteClose, NO_CLOSES } from './mutual-closes.ts';
+import { hasTimelyClose, NO_CLOSES } from './mutual-closes.ts';
 import { boundTo, scriptBreach } from './shutdown-scripts.ts';
 import { isLive, type ChannelState, type ClosingOffer, type LiveState, type ShutdownScripts } from './state.ts';
 
@@ -92,9 +92,9 @@ export function receiveClosingSigned(command: Command<'ReceiveClosingSigned'>, s
 }
 
 /** BOLT 2: a negotiation that comes to nothing fails the channel. What both have signed already is left to the chain. */
-export function failClosing({ blocks }: Command<'FailClosing'>, state: ChannelState): Decision<ChannelEvent> {
-  if (state.phase !== 'closing' || hasCompleteClose(state)) return accept<ChannelEvent>();
-  return failed('closing_unanswered', `the peer was connected for ${blocks} blocks, and signed no close`);
+export function failClosing({ blocks, height }: Command<'FailClosing'>, state: ChannelState): Decision<ChannelEvent> {
+  if (state.phase !== 'closing' || hasTimelyClose(state, height)) return accept<ChannelEvent>();
+  return failed('closing_unanswered', `the peer was connected for ${blocks} blocks, and signed no close that the chain takes`);
 }
 
 const failed = (code: string, reason: string): Decision<ChannelEvent> => accept<ChannelEvent>({ type: 'ChannelFailed', by: 'local', code, reason });

@@ -6,7 +6,7 @@ import type { MessageOf } from '../../../src/bolt/messages.ts';
 import { msat, sat, type Hex, type Signature } from '../../../src/bolt/primitives.ts';
 import type { CloseWish } from '../../../src/domain/channel/commands.ts';
 import { simpleClosing } from '../../../src/domain/channel/closing-transactions.ts';
-import { bestClose, mutualCloseTxids, payerOf } from '../../../src/domain/channel/mutual-closes.ts';
+import { bestClose, CLOSE_PATIENCE, closesToPublish, mutualCloseTxids, payerOf } from '../../../src/domain/channel/mutual-closes.ts';
 import type { ClosingOutputs } from '../../../src/events/channel/simple-close.ts';
 import { codeOf, HEIGHT, opened, scriptOf, type Pair, type PairOptions, type Peer } from '../../support/channel-pair.ts';
 
@@ -184,6 +184,20 @@ describe('the closee', () => {
     answered(bob, proposal(alice, { fee_satoshis: sat(599_000), locktime: 7 }, ['closer_and_closee_outputs']));
     expect(closing(bob).closes.signed.map(({ fee_satoshis }) => fee_satoshis)).toEqual([0n, 599_000n]);
     expect(bestClose(closing(bob))!.pays).toBe(599_000n);
+  });
+
+  it('signs closes that no block may hold for long, and goes by none of them', () => {
+    const { alice, bob } = quiet();
+    const both = ['closer_and_closee_outputs'] as const;
+    const unanswered = () => bob.fork().decide({ type: 'FailClosing', blocks: CLOSE_PATIENCE, height: HEIGHT });
+    for (let n = 0; n < 10; n++) answered(bob, proposal(alice, { fee_satoshis: sat(9_000 + n), locktime: HEIGHT + CLOSE_PATIENCE + 1 + n }, both));
+    answered(bob, proposal(alice, { fee_satoshis: sat(10) }, both));
+    expect(closing(bob).closes.signed).toHaveLength(11);
+    expect(unanswered()).toMatchObject({ accepted: [{ type: 'ChannelFailed', code: 'closing_unanswered' }] });
+    answered(bob, proposal(alice, { fee_satoshis: sat(500) }, both));
+    expect(unanswered()).toEqual({ accepted: [] });
+    // Ten that pay more stand in nobody's way.
+    expect(closesToPublish(closing(bob), HEIGHT).slice(0, 2).map(({ pays }) => pays)).toEqual([500n, 10n]);
   });
 
   it('signs a hundred closes of a restless closer, and each of those as often as it is asked, but not one more', () => {
