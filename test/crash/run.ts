@@ -1,14 +1,18 @@
-/** `npm run test:crash`: 100 kills on SQLite, 30 on EventStoreDB's protocol, torn and lost tails; ends with 0 for each kind of loss, or with exit code 1. */
+/** `npm run test:crash`: 200 kills: 120 of nodes that pay, on SQLite, with torn and lost tails; 30 on EventStoreDB's protocol; 50 while channels close and resolve. Ends with 0 for each kind of loss, or with exit code 1. */
 import { parseArgs } from 'node:util';
 import { runCrashes, type CrashReport } from './crashes.ts';
+import { runEndings, type EndingsReport } from './endings/endings.ts';
 import { LOSSES, type LossKind } from './losses.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
-    kills: { type: 'string', default: '100' },
+    kills: { type: 'string', default: '120' },
     'esdb-kills': { type: 'string', default: '30' },
     'server-kills': { type: 'string', default: '4' },
+    'ending-kills': { type: 'string', default: '50' },
+    /** One story of an ending alone, by its number. */
+    story: { type: 'string' },
   },
 });
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(values.seed);
@@ -29,6 +33,11 @@ if (Number(values['esdb-kills']) > 0) {
   const serverKills = realServer === undefined ? Number(values['server-kills']) : 0;
   reports.push([name, await runCrashes({ seed: seed + 1, kills: Number(values['esdb-kills']), serverKills, store, restEvery: 15, say })]);
 }
+let endings: EndingsReport | undefined;
+if (Number(values['ending-kills']) > 0) {
+  say(`\nclosing and resolving: ${values['ending-kills']} kills`);
+  endings = await runEndings({ seed: seed + 2, kills: Number(values['ending-kills']), only: values.story === undefined ? undefined : Number(values.story), say });
+}
 process.exitCode = conclude();
 
 function conclude(): number {
@@ -42,8 +51,12 @@ function conclude(): number {
     if (whole + shorter + refused > 0) say(`  torn and lost tails: ${whole + shorter + refused} damaged copies; ${whole} opened whole, ${shorter} without what nobody was told, ${refused} refused in words`);
     if (report.folder !== undefined) say(`  the folder is kept: ${report.folder}`);
   }
-  const losses = reports.flatMap(([, report]) => report.losses);
+  if (endings !== undefined) {
+    say(`closing and resolving: ${endings.kills} kills; ${endings.resolved} of ${endings.stories} channels resolved, ${endings.replaced} claims replaced, ${endings.events} events and ${endings.signatures} signatures audited`);
+    if (endings.folder !== undefined) say(`  the folder is kept: ${endings.folder}`);
+  }
+  const losses = [...reports.flatMap(([, report]) => report.losses), ...(endings?.losses ?? [])];
   for (const [kind, words] of Object.entries(LOSSES) as [LossKind, string][]) say(`  ${String(losses.filter((loss) => loss.kind === kind).length).padStart(3)} ${words}`);
-  say(`crash: ${sum(({ kills }) => kills)} kills, ${sum(({ succeeded }) => succeeded)} payments completed, ${losses.length} losses, ${Math.round((performance.now() - started) / 1000)} s, seed ${seed}`);
+  say(`crash: ${sum(({ kills }) => kills) + (endings?.kills ?? 0)} kills, ${sum(({ succeeded }) => succeeded)} payments completed, ${losses.length} losses, ${Math.round((performance.now() - started) / 1000)} s, seed ${seed}`);
   return losses.length === 0 ? 0 : 1;
 }

@@ -16,8 +16,14 @@ import { factOf, readPast, type Past } from './node-past.ts';
 import type { Call, ChildMethods, ChildNews, ProcessOptions, StartMessage } from './node-processes.ts';
 import { openWireRecorder } from './wire-record.ts';
 
+/** Invoices held open. */
+interface Held {
+  letGo(payment_hash: Hex32): void;
+  end(): void;
+}
+
 /** What a child does beyond the node's own verbs: loops that would drown in IPC. */
-function methodsOf(node: RunningNode, doomed: DoomedStore, letGo: (payment_hash: Hex32) => void): ChildMethods {
+function methodsOf(node: RunningNode, doomed: DoomedStore, held: Held): ChildMethods {
   return {
     about: async () => ({ node_id: node.node_id, host: node.host, port: node.port }),
     connect: (peer) => node.connect(peer),
@@ -29,11 +35,14 @@ function methodsOf(node: RunningNode, doomed: DoomedStore, letGo: (payment_hash:
     edges: async () => node.graph().channels.size,
     reached: (height) => node.reached(height),
     settled: () => node.settled(),
-    stop: () => node.stop(),
+    stop() {
+      held.end();
+      return node.stop();
+    },
     pay: (request) => node.pay(request),
     invoices: async (count, amount_msat) => Promise.all(Array.from({ length: count }, () => invoice(node, amount_msat))),
     payAll: (bolt11s, inFlight) => payAll(node, bolt11s, inFlight),
-    letGo: async (payment_hash) => letGo(payment_hash),
+    letGo: async (payment_hash) => held.letGo(payment_hash),
     light: async (fuse) => doomed.light(fuse),
   };
 }
@@ -99,10 +108,14 @@ async function start({ options: { dataDir, esdb, records = false, lies = false, 
   };
   const node = await runNode({ ...options, chain: linkedChain(chain), seed, keep: { folder }, recovery: { adopt: true }, openStore, onLog, onMessage: (way, _peer, message) => wire?.take(way, message) });
   if (records) tellFacts(node.store, past!);
-  serve(methodsOf(node, doomed!, (payment_hash) => {
-    letGo.add(payment_hash);
-    hold?.release();
-  }), past);
+  const held: Held = {
+    letGo(payment_hash) {
+      letGo.add(payment_hash);
+      hold?.release();
+    },
+    end: () => hold?.end(),
+  };
+  serve(methodsOf(node, doomed!, held), past);
 }
 
 const open = (folder: string, esdb: ProcessOptions['esdb'], identity: StoreIdentity): Promise<LogStore> =>

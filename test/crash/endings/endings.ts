@@ -13,7 +13,7 @@ export interface EndingsOptions {
   readonly seed: number;
   readonly kills: number;
   /** One story of the plan alone. */
-  readonly only?: number;
+  readonly only?: number | undefined;
   readonly say?: (line: string) => void;
 }
 
