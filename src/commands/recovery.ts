@@ -52,6 +52,10 @@ export interface Recovery {
   onTurn(stream: StreamId, state: ChannelState): void;
 }
 
+/** Of one stream to enter recovery, before the next start has to. */
+const TRIES = 5;
+const PAUSE_MS = 200;
+
 export function createRecovery({ store, node_id, channels, log, entered, keeping, session, log_line }: RecoveryOptions): Recovery {
   let active: RecoveryReason | undefined;
   let { epoch } = log;
@@ -85,8 +89,25 @@ export function createRecovery({ store, node_id, channels, log, entered, keeping
     if (active !== undefined) return;
     active = reason;
     log_line(`recovery only (${reason.code}): ${reason.reason}. No payments, no new channels; each peer is asked to close, and what it pays us on chain is taken`);
-    await note(reason);
-    await Promise.all(channels.all().map((loop) => loop.run({ type: 'EnterRecovery', reason: `${reason.code}: ${reason.reason}` })));
+    // A store that fails for a moment must leave no channel as it was, nor one that stopped keep the others from ending.
+    const ends = await Promise.allSettled([
+      ...channels.all().map((loop) => surely(loop.stream, () => loop.run({ type: 'EnterRecovery', reason: `${reason.code}: ${reason.reason}` }))),
+      surely('node', () => note(reason)),
+    ]);
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  async function surely(stream: string, work: () => Promise<unknown>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return void (await work());
+      } catch (error) {
+        log_line(`${stream}: recovery could not be entered: ${(error as Error).message}`);
+        if (tries >= TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
   }
 
   const enter = (reason: RecoveryReason): Promise<void> => (entering = entering.catch(() => undefined).then(() => enterNow(reason)));
@@ -134,7 +155,7 @@ function proofOfLoss(state: ChannelState): string | undefined {
 }
 
 /** Came from a backup of another log: says nothing of this one. */
-const isRestored = (state: ChannelState): boolean => 'failure' in state && state.failure?.reason.startsWith('restored from ') === true;
+const isRestored = (state: ChannelState): boolean => hasLostData(state) && 'failure' in state && state.failure?.reason.startsWith('restored from ') === true;
 
 function leftOf(channels: Channels): RecoveryStatus['left'] {
   return channels.all().flatMap(({ stream, state }) => {
