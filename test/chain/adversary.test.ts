@@ -35,10 +35,10 @@ describeWithLitecoind('an adversary on litecoind', () => {
   });
   afterAll(() => world?.stop());
 
-  async function startFight(name: string, format: (typeof BOTH)[number], htlcs: number): Promise<Fight> {
+  async function startFight(name: string, format: (typeof BOTH)[number], htlcs: number, coins = 3): Promise<Fight> {
     const [victim, peer] = [await startResident(world, `victim ${name}`), await startResident(world, `peer ${name}`)];
     residents.push(victim, peer);
-    await giveCoins(world, [victim, peer]);
+    await giveCoins(world, [victim, peer], [sat(11_000_000), ...Array.from({ length: coins }, () => sat(30_000))]);
     const channel = await propose(world, victim, peer, format);
     await confirmAll(world, [channel]);
     const payments = [];
@@ -82,10 +82,10 @@ describeWithLitecoind('an adversary on litecoind', () => {
     return found;
   }
 
-  it.each(BOTH)('safety 06: of 40 HTLC timeouts (%s) one is double-spent every 2 blocks; all others stay claimed, never for less, and are ours with the first block that takes them', async (format) => {
-    const fight = await startFight(`06 ${format}`, format, 40);
+  it.each([...BOTH.map((format) => [format, 60] as const), [BOTH[0], 3] as const])('safety 06: of 40 HTLC timeouts (%s, %i coins for fees) one is double-spent every 2 blocks; all others stay claimed, never for less, and are ours with the first block that takes them', async (format, coinCount) => {
+    const fight = await startFight(`06 ${format} ${coinCount}`, format, 40, coinCount);
     const { peer, channel, payments, victim } = fight;
-    const coins = await fundKeys(world, payments.map((_, i) => `06 ${format} ${i}`), sat(100_000));
+    const coins = await fundKeys(world, payments.map((_, i) => `06 ${format} ${coinCount} ${i}`), sat(100_000));
     await world.mine(expiryOf(fight) - world.height);
     for (let round = 0; round < 10; round++) {
       const htlc = htlcsOf(fight).find(({ htlc: { payment_hash } }) => payment_hash === payments[3 * round]!.payment_hash)!;

@@ -63,15 +63,17 @@ describeWithLitecoind('a thief on litecoind', () => {
     for (const [i, theft] of thefts.entries()) await expectPunished(theft, published[i]!);
   }, LONG);
 
-  it.each([1, 2, 3, 4, 5, 6])('a penalty that is reorganised out at depth %i is sent again', async (depth) => {
+  it.each([1, 2, 3, 4, 5, 6])('a penalty that is reorganised out at depth %i is sent again, though we held it for settled, and though nobody remembers it', async (depth) => {
     thefts = await plan(world, `reorganised ${depth}`, BOTH, 2);
     const published = [];
     for (const theft of thefts) published.push(await world.send(theft.old(theft.newest - 2n).transaction));
     await world.mine(1);
     await world.mine(depth);
     const { height } = world;
+    for (const { channel, victim } of thefts) expect(channel.phase(victim)).toBe(depth === 6 ? 'closed' : 'resolving');
     await world.daemon.invalidate(await world.daemon.hashAt(height - depth + 1));
     for (let i = 0; i <= depth; i++) await world.daemon.mineEmpty();
+    if (depth % 2 === 0) await world.daemon.forgetMempool();
     await world.settled();
     expect(world.height).toBe(height + 1);
     for (const { channel, victim } of thefts) expect(channel.phase(victim)).toBe('resolving');

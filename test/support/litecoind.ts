@@ -107,7 +107,9 @@ export async function startLitecoind({ flags = ['-txindex=1'], blocks = INITIAL_
     mineThese: async (transactions) => void (await rpc.call('generateblock', [await newAddress(), transactions], z.object({ hash: text }))),
     async payMany(payments) {
       const amounts = Object.fromEntries(payments.map(({ script_pubkey, value }) => [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)]));
-      return (await rpc.call('sendmany', ['', amounts], text)) as Hex32;
+      const txid = await rpc.call('sendmany', ['', amounts], text);
+      const { hex } = await rpc.call('gettransaction', [txid], z.object({ hex: text }));
+      return (await rpc.call('sendrawtransaction', [hex], text)) as Hex32;
     },
     async pay(script_pubkey, value) {
       const txid = await rpc.call('sendtoaddress', [encodeAddress(script_pubkey, 'litecoin-regtest'), coins(value)], text);

@@ -102,14 +102,14 @@ export async function startWorld(): Promise<World> {
       },
       set asleep(value: boolean) {
         asleep = value;
-        const newest = history.findLast((event) => event.type === 'block_connected');
-        dreamt = value && newest?.type === 'block_connected' ? { height: newest.block.height, block_hash: newest.block.block_hash } : undefined;
+        dreamt = value ? tipOf(history) : undefined;
         if (!value) for (const subscriber of subscribers) if (subscriber.view === made) void pump(subscriber);
       },
       chain: {
         network: chain.network,
         chain_hash: chain.chain_hash,
-        tip: async () => dreamt ?? (await chain.tip()),
+        // What nodes were told of: a block that the daemon has beyond it is nobody's yet.
+        tip: async () => dreamt ?? tipOf(history) ?? (await chain.tip()),
         follow(fromHeight, onEvent) {
           const start = history.findLastIndex((event) => event.type === 'block_connected' && event.block.height === fromHeight);
           const first = start >= 0 ? start : fromHeight > height ? history.length : 0;
@@ -220,6 +220,11 @@ export async function startWorld(): Promise<World> {
       await daemon.stop();
     },
   };
+}
+
+function tipOf(history: readonly ChainEvent[]): ChainTip | undefined {
+  const newest = history.at(-1);
+  return newest === undefined || newest.type === 'rolled_back' ? newest?.tip : { height: newest.block.height, block_hash: newest.block.block_hash };
 }
 
 function bestChain(history: readonly ChainEvent[]): ReadonlyMap<Hex32, PlacedTransaction> {
