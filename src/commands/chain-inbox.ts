@@ -5,7 +5,7 @@ import { revokedNumber } from '../domain/channel/spending.ts';
 import { mayBeForgotten } from '../domain/channel/funding.ts';
 import { awaitsFunding } from '../domain/channel/opening-facts.ts';
 import { isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
-import { watchedOutputs } from '../domain/onchain/decide.ts';
+import { rollBackFacts, watchedOutputs } from '../domain/onchain/decide.ts';
 import type { OutPoint } from '../domain/onchain/types.ts';
 import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
 import type { ChannelLoop } from './channel-loop.ts';
@@ -13,7 +13,7 @@ import type { Channels } from './channels.ts';
 import { readyFacts } from './gather.ts';
 import type { StreamId } from '../events/store.ts';
 import type { FeerateSource } from './feerates.ts';
-import { spendsIn, type BlockSpends } from './onchain/block-spends.ts';
+import { keptUpTo, spendsIn, type BlockSpends } from './onchain/block-spends.ts';
 import type { ClaimDesk } from './onchain/claim-desk.ts';
 
 export interface ChainInboxOptions {
@@ -74,7 +74,9 @@ export class ChainInbox {
     await feerates.start();
     this.#tipAtStart = tip.height;
     for (const loop of channels.all()) if (isConfirmed(loop.state)) this.#unfound.add(loop);
-    this.#unfollow = chain.follow(fromHeight, (event) => this.#takeSurely(event));
+    // Blocks may have gone while we were down, and none has come in their place yet.
+    await Promise.all(channels.all().filter(({ state }) => rollBackFacts(state, tip.height).length > 0).map((loop) => this.#send(loop, { type: 'RollBack', to_height: tip.height })));
+    this.#unfollow = chain.follow(Math.min(fromHeight, ...channels.all().map(({ state }) => endOf(state))), (event) => this.#takeSurely(event));
     if (fromHeight > tip.height) this.#height = this.#newest = tip.height;
     await this.reached(tip.height);
   }
@@ -153,6 +155,11 @@ export class ChainInbox {
 
   async #tell(loop: ChannelLoop, spends: BlockSpends, atTip: boolean): Promise<void> {
     const { state } = loop;
+    const to_height = keptUpTo(state, spends);
+    if (to_height !== undefined) {
+      await this.#send(loop, { type: 'RollBack', to_height });
+      return this.#tell(loop, spends, atTip);
+    }
     if (!isEstablished(state) || state.phase === 'closed') return;
     if (awaitsFunding(state) || mayBeForgotten(state)) await this.#confirm(loop, state, spends.height);
     const funding_spend = await this.#fundingSpend(loop, state, spends);
@@ -237,6 +244,9 @@ const mayPass = (error: unknown): boolean => PASSING.has((error as { code?: stri
 /** Confirmed above a height, as the channel believes. */
 const isConfirmed = (state: ChannelState, above = -1): boolean =>
   isEstablished(state) && state.phase !== 'closed' && state.funding.confirmed !== undefined && state.funding.confirmed.block_height > above;
+
+/** The block in which an end that is not over began: from there on, other blocks may stand where we knew some. */
+const endOf = (state: ChannelState): BlockHeight => (state.phase === 'resolving' ? (state.spend?.block_height ?? Infinity) : Infinity);
 
 const describe = (event: ChainEvent): string => (event.type === 'block_connected' ? `block ${event.block.height}` : `the roll-back to block ${event.tip.height}`);
 

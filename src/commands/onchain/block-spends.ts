@@ -1,6 +1,7 @@
 /** Which outputs a block spends: read once for all channels. */
 import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import type { BlockHeight, Hex, Hex32 } from '../../bolt/primitives.ts';
+import type { ChannelState } from '../../domain/channel/state.ts';
 import type { OutPoint, WatchedSpend } from '../../domain/onchain/types.ts';
 import type { Block } from '../../domain/ports.ts';
 
@@ -33,4 +34,20 @@ export function spendsIn({ height, transactions }: Block): BlockSpends {
       return spend === undefined ? [] : [{ txid, output_index, spending_txid: spend.txid, input_index: spend.input_index, transaction: spend.transaction, block_height: height }];
     }),
   };
+}
+
+/**
+ * A reorganisation that we slept through put another block where we knew one: it lacks a spend that we have at its height, or
+ * has one that we have at another. Answers the height up to which what we know can be kept; undefined where nothing contradicts.
+ */
+export function keptUpTo(state: ChannelState, { height, of }: BlockSpends): BlockHeight | undefined {
+  if (state.phase !== 'resolving' && state.phase !== 'closed') return undefined;
+  const funding = { txid: state.funding.txid, output_index: state.funding.output_index, spent: state.spend };
+  const wrong = [funding, ...(state.onchain?.outputs ?? [])].flatMap((output) => {
+    const found = of(output);
+    if (output.spent === undefined) return [];
+    const { txid, block_height } = output.spent;
+    return (block_height === height ? found?.txid !== txid : found !== undefined) ? [block_height] : [];
+  });
+  return wrong.length === 0 ? undefined : Math.min(height, ...wrong) - 1;
 }
