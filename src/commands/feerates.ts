@@ -1,5 +1,6 @@
 /** The one source of feerates: asks the chain with each block, believes what can be believed, and else keeps what it knew and says so. */
-import { FEERATE_FLOOR, judgeEstimate, ordered, TARGET_BLOCKS, type Estimate, type Feerates } from '../domain/feerates.ts';
+import { FEERATE_FLOOR } from '../bolt/03-transactions/fees.ts';
+import { judgeEstimate, ordered, TARGET_BLOCKS, type Estimate, type Feerates } from '../domain/feerates.ts';
 import type { Chain } from '../domain/ports.ts';
 
 export interface FeeratesOptions {

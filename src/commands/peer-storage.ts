@@ -1,4 +1,5 @@
 /** BOLT 1, "The peer_storage and peer_storage_retrieval Messages": what peers give us to keep, bounded, and what we give them. */
+import { MAX_PEER_BLOB } from '../bolt/01-messaging/messaging.ts';
 import type { Message, MessageOf } from '../bolt/messages.ts';
 import { ZERO_32, type BlockHeight, type Hex, type NodeId } from '../bolt/primitives.ts';
 import { isEstablished, type ChannelState } from '../domain/channel/state.ts';
@@ -7,8 +8,6 @@ import type { Session } from './channel-context.ts';
 import type { Channels } from './channels.ts';
 import { toData } from './gather.ts';
 
-/** BOLT 1: the most that a blob may have, bytes; ours always has exactly so many. */
-export const BLOB_BYTES = 65_531;
 /** BOLT 1: "no more than one update per minute", both ways. */
 const BETWEEN_MS = 60_000;
 /** Peers whose blobs are kept: some 64 MB of disk. */
@@ -22,7 +21,7 @@ export interface PeerStorageOptions {
   readonly blobs: SafeKeeping['blobs'];
   readonly channels: Channels;
   readonly height: () => BlockHeight;
-  /** Our static backup, sealed and padded to BLOB_BYTES; undefined while there is nothing to keep. */
+  /** Our static backup, sealed and padded to MAX_PEER_BLOB; undefined while there is nothing to keep. */
   readonly ours: () => Hex | undefined;
   /** The peer gave back what it kept for us. Resolves when whatever was in it is durable here. */
   readonly onRetrieved: (blob: Hex, peer_id: NodeId) => Promise<'ours' | 'not_ours'>;
@@ -105,7 +104,7 @@ export function createPeerStorage({ blobs, channels, height, ours, onRetrieved, 
 
   function refusal(peer_id: NodeId, bytes: number): string | undefined {
     if (!hasOpenChannel(peer_id)) return 'expected an open channel with the sender, got none';
-    if (bytes > BLOB_BYTES) return `expected at most ${BLOB_BYTES} bytes, got ${bytes}`;
+    if (bytes > MAX_PEER_BLOB) return `expected at most ${MAX_PEER_BLOB} bytes, got ${bytes}`;
     return !kept.has(peer_id) && kept.size >= MAX_PEERS ? `expected at most ${MAX_PEERS} peers with blobs, got one more` : undefined;
   }
 

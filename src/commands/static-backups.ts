@@ -1,4 +1,5 @@
 /** Static backups, made whenever a channel comes or goes: sealed into the data folder, and as a blob for peers to keep. */
+import { MAX_PEER_BLOB } from '../bolt/01-messaging/messaging.ts';
 import { CodecError } from '../bolt/codec.ts';
 import { toHex, fromHex, type BlockHeight, type Hex, type NodeId } from '../bolt/primitives.ts';
 import { isAtStake, staticChannelOf } from '../domain/channel/recovery.ts';
@@ -7,7 +8,6 @@ import type { ChannelState } from '../domain/channel/state.ts';
 import type { SafeKeeping } from '../domain/ports.ts';
 import type { StreamId } from '../events/store.ts';
 import type { Channels } from './channels.ts';
-import { BLOB_BYTES } from './peer-storage.ts';
 import type { LogIdentity } from './rollback-guard.ts';
 
 export interface StaticBackupsOptions {
@@ -36,7 +36,7 @@ export interface StaticBackups {
 const sealBytes = ({ seal }: Pick<SafeKeeping, 'seal'>): number => seal.seal(new Uint8Array(0)).length;
 
 export function createStaticBackups({ keeping, channels, identity, birthday, now, onWritten, log }: StaticBackupsOptions): StaticBackups {
-  const room = BLOB_BYTES - sealBytes(keeping);
+  const room = MAX_PEER_BLOB - sealBytes(keeping);
   const listed = new Set<StreamId>();
   let before = lastOf(keeping);
   let [blob, scheduled, writing] = [undefined as Hex | undefined, false, Promise.resolve()];

@@ -1,4 +1,5 @@
 /** What a transaction should pay for its weight, by how soon it must confirm (BOLT 2, "Updating Fees"; BOLT 5): which estimates are believed. */
+import { FEERATE_FLOOR } from '../bolt/03-transactions/fees.ts';
 
 /** sat per 1000 weight units; never rising from left to right. */
 export interface Feerates {
@@ -13,8 +14,6 @@ export interface Feerates {
 /** Targets in blocks. */
 export const TARGET_BLOCKS = { urgent: 2, normal: 6, economic: 144 } as const;
 
-/** The lowest that is relayed: 1 sat a virtual byte, rounded up, in sat per 1000 weight units. */
-export const FEERATE_FLOOR = 253;
 /** Estimates so many times above or below the last one are an error, until they have been heard this often in a row. */
 const FARTHEST_STEP = 10;
 export const BELIEVED_AFTER = 3;

@@ -3,7 +3,7 @@ import { buildCommitment, type Commitment, type CommitmentSpec } from '../bolt/0
 import { anchorsCost, commitmentFee } from '../bolt/03-transactions/fees.ts';
 import { parseTx, type ParsedTx } from '../bolt/03-transactions/tx-parse.ts';
 import { msatToSat, type Sat } from '../bolt/primitives.ts';
-import { commitmentParams, commitmentSpec, previousRemoteSpec } from '../domain/channel/commitment-spec.ts';
+import { commitmentParams, specOnChain } from '../domain/channel/commitment-spec.ts';
 import { otherSide, type CommitmentOwner } from '../domain/channel/htlc-lifecycle.ts';
 import { payerOf } from '../domain/channel/mutual-closes.ts';
 import type { EstablishedState, FundingSpend } from '../domain/channel/state.ts';
@@ -47,27 +47,11 @@ export interface ConfirmedCommitment {
 
 /** The commitment on chain, built again from the state. Undefined for one that the state does not hold any more, and for what is none. */
 export function confirmedCommitment(state: EstablishedState, { kind, txid }: Pick<FundingSpend, 'kind' | 'txid'>): ConfirmedCommitment | undefined {
-  const spec = specOf(state, kind);
+  const spec = specOnChain(state, kind);
   if (spec === undefined) return undefined;
   const owner = kind === 'local' ? 'local' : 'remote';
   const built = buildCommitment(commitmentParams(state, owner), spec);
   return built.txid === txid ? { owner, spec, built } : undefined;
-}
-
-function specOf(state: EstablishedState, kind: FundingSpend['kind']): CommitmentSpec | undefined {
-  switch (kind) {
-    case 'local':
-      return commitmentSpec(state, 'local');
-    case 'remote':
-      return state.commitments.remote.awaiting_revocation ? previousRemoteSpec(state.commitments) : commitmentSpec(state, 'remote');
-    case 'remote_pending':
-      return commitmentSpec(state, 'remote');
-    case 'mutual':
-    case 'revoked':
-    case 'future':
-    case 'unknown':
-      return undefined;
-  }
 }
 
 const part = (what: FeePart['what'], by: FeePart['by'], amount: bigint): FeePart => ({ what, by, amount_sat: amount as Sat });

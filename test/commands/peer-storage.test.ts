@@ -4,7 +4,8 @@ import type { Message } from '../../src/bolt/messages.ts';
 import { point, type Hex, type NodeId } from '../../src/bolt/primitives.ts';
 import type { Session } from '../../src/commands/channel-context.ts';
 import type { Channels } from '../../src/commands/channels.ts';
-import { BLOB_BYTES, createPeerStorage, type PeerStorage } from '../../src/commands/peer-storage.ts';
+import { MAX_PEER_BLOB } from '../../src/bolt/01-messaging/messaging.ts';
+import { createPeerStorage, type PeerStorage } from '../../src/commands/peer-storage.ts';
 
 const peer = (index: number): NodeId => point(`02${index.toString(16).padStart(64, '0')}`);
 const ALICE = peer(1);
@@ -24,7 +25,7 @@ let storage: PeerStorage;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [disk, writes, phases, height, ours, retrieved] = [new Map(), [], new Map([[ALICE, { phase: 'normal' }]]), 1000, 'aa'.repeat(BLOB_BYTES), []];
+  [disk, writes, phases, height, ours, retrieved] = [new Map(), [], new Map([[ALICE, { phase: 'normal' }]]), 1000, 'aa'.repeat(MAX_PEER_BLOB), []];
   storage = open();
 });
 afterEach(() => void vi.useRealTimers());
@@ -84,7 +85,7 @@ describe('blobs of peers', () => {
     const stranger = session(peer(2));
     give('01', stranger);
     const known = session();
-    give('00'.repeat(BLOB_BYTES + 1), known);
+    give('00'.repeat(MAX_PEER_BLOB + 1), known);
     await later(60_000);
     expect(disk.size).toBe(0);
     expect([...stranger.said, ...known.said].map((message) => (message.type === 'warning' ? Buffer.from(message.data, 'hex').toString() : message.type))).toEqual([

@@ -1,7 +1,8 @@
 /** Which of the chain's estimates are believed, and in which order they stand. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BELIEVED_AFTER, FEERATE_FLOOR, judgeEstimate, ordered, type Estimate } from '../../src/domain/feerates.ts';
+import { FEERATE_FLOOR } from '../../src/bolt/03-transactions/fees.ts';
+import { BELIEVED_AFTER, judgeEstimate, ordered, type Estimate } from '../../src/domain/feerates.ts';
 
 const CEILING = 250_000;
 const at = (feerate_per_kw: number): Estimate => ({ feerate_per_kw, doubted: 0 });

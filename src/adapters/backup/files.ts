@@ -2,6 +2,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { rename, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MAX_PEER_BLOB } from '../../bolt/01-messaging/messaging.ts';
 import { fromHex, isHex, toHex, type Hex, type NodeId } from '../../bolt/primitives.ts';
 
 /** Static backups that stay beside the newest. */
@@ -67,9 +68,6 @@ export interface BlobFolder {
   remove(peer_id: NodeId): Promise<void>;
 }
 
-/** BOLT 1: the most that a blob may have, bytes. */
-const MAX_BLOB_BYTES = 65_531;
-
 /** One file a peer, named by its node id. */
 export function openBlobFolder(folder: string): BlobFolder {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -78,7 +76,7 @@ export function openBlobFolder(folder: string): BlobFolder {
     peers: () => readdirSync(folder).filter((name) => isHex(name, 33)) as NodeId[],
     read(peer_id) {
       const file = fileOf(peer_id);
-      return existsSync(file) && statSync(file).size <= MAX_BLOB_BYTES ? toHex(readFileSync(file)) : undefined;
+      return existsSync(file) && statSync(file).size <= MAX_PEER_BLOB ? toHex(readFileSync(file)) : undefined;
     },
     async write(peer_id, blob) {
       const handle = await open(`${fileOf(peer_id)}.new`, 'w', 0o600);

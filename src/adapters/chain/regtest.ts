@@ -1,4 +1,5 @@
 /** A regtest chain inside the process: mempool, blocks on demand, reorganisations; every script is executed. Implements the Chain port. */
+import { FEERATE_FLOOR } from '../../bolt/03-transactions/fees.ts';
 import { weightOf } from '../../bolt/03-transactions/tx.ts';
 import { NETWORKS } from '../../bolt/networks.ts';
 import { type BlockHeight, type Hex, type Hex32, sat, type Sat } from '../../bolt/primitives.ts';
@@ -74,8 +75,6 @@ const warn: OnListenerError = (error) => process.emitWarning(`a chain listener f
 const BLOCK_SECONDS = 600;
 const MAX_TEMPLATE_WEIGHT = 3_996_000;
 const DEFAULT_FEERATE_PER_KW = 1000;
-/** 1 sat a virtual byte, rounded up: lower never relays. */
-const MIN_FEERATE_PER_KW = 253;
 
 class Regtest implements RegtestChain {
   readonly network = NETWORKS['bitcoin-regtest'].name;
@@ -178,7 +177,7 @@ class Regtest implements RegtestChain {
   }
 
   setFeerate(feerate_per_kw: number): void {
-    this.#feerate_per_kw = Math.max(MIN_FEERATE_PER_KW, Math.ceil(feerate_per_kw));
+    this.#feerate_per_kw = Math.max(FEERATE_FLOOR, Math.ceil(feerate_per_kw));
   }
 
   async settled(): Promise<void> {

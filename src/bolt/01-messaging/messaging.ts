@@ -4,6 +4,9 @@ import { message } from '../message-format.ts';
 import { tlv } from '../tlv.ts';
 import { address } from '../07-routing-gossip/addresses.ts';
 
+/** The most that a peer_storage's blob may have: bytes. */
+export const MAX_PEER_BLOB = 65_531;
+
 export const messagingMessages = {
   warning: message(1, { channel_id: hex32, data: prefixedBytes(u16) }),
   peer_storage: message(7, { blob: prefixedBytes(u16) }),

@@ -7,6 +7,11 @@ export type CommitmentFormat = 'static_remotekey' | 'anchors_zero_fee_htlc_tx';
 /** Each of the two anchors, in sat. */
 export const ANCHOR_SAT = sat(330);
 
+/** The lowest feerate that is relayed: 1 sat a virtual byte, rounded up, in sat per 1000 weight units. */
+export const FEERATE_FLOOR = 253;
+/** BIP 125, rule 4: a replacement pays so much for its own relay, on top of what it replaces. In sat per 1000 weight units. */
+export const INCREMENTAL_FEERATE = 250;
+
 /** Expected weights (Appendix A), in weight units. */
 export const COMMITMENT_WEIGHT = { static_remotekey: 724, anchors_zero_fee_htlc_tx: 1124 } as const;
 export const HTLC_OUTPUT_WEIGHT = 172;

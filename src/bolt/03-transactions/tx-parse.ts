@@ -24,6 +24,16 @@ export class TxParseError extends Error {
 /** No transaction is longer than a block: consensus, not relay policy, is the bound. In bytes. */
 const MAX_TX_BYTES = 4_000_000;
 
+/** Undefined for what is no transaction at all. */
+export function readTx(raw: Hex): ParsedTx | undefined {
+  try {
+    return parseTx(raw);
+  } catch (error) {
+    if (error instanceof TxParseError) return undefined;
+    throw error;
+  }
+}
+
 /** Throws TxParseError on anything but exactly one transaction. */
 export function parseTx(raw: Hex): ParsedTx {
   if (raw.length > 2 * MAX_TX_BYTES) throw new TxParseError('too_long', `${raw.length / 2} bytes, at most ${MAX_TX_BYTES}`);

@@ -2,6 +2,7 @@
 import { feeOf } from '../../bolt/03-transactions/fees.ts';
 import { type Hex, sat } from '../../bolt/primitives.ts';
 import { describeRefusal } from '../../domain/decider.ts';
+import { WALLET_WEIGHT } from '../../domain/onchain/claims.ts';
 import type { FundedClaim, PlannedClaim } from '../../domain/onchain/types.ts';
 import type { StreamId } from '../../events/store.ts';
 import { type Wallet, WalletRefusal } from '../wallet.ts';
@@ -52,8 +53,7 @@ export async function provideCoins(beginning: readonly PlannedClaim[], wallet: P
   });
 }
 
-/** A coin and change, in weight units; and how often a fee may be raised by itself before a second coin is needed. */
-const WALLET_WEIGHT = 272 + 124;
+/** How often a fee may be raised by itself before a second coin is needed. */
 const ROOM_TO_RISE = 3n;
 
 async function fundClaim({ kind, inputs, feerate_per_kw, replaces, needs, base }: PlannedClaim, { stream, wallet }: FundingWorld): Promise<FundedClaim> {

@@ -1,6 +1,6 @@
 /** What transactions that are in no block yet tell our channels: preimages, and which commitment the peer has sent. */
-import { parseTx, type ParsedTx, TxParseError } from '../../bolt/03-transactions/tx-parse.ts';
-import type { Hex, Hex32 } from '../../bolt/primitives.ts';
+import { readTx } from '../../bolt/03-transactions/tx-parse.ts';
+import type { Hex32 } from '../../bolt/primitives.ts';
 import type { Chain } from '../../domain/ports.ts';
 import type { StreamId } from '../../events/store.ts';
 import type { ChannelLoop } from '../channel-loop.ts';
@@ -26,7 +26,7 @@ export function watchMempool({ chain, channels, onCommitment, log }: MempoolOpti
   const commitments = createWaitingCommitments(chain, channels);
   const concerned = createPreimageWatch(channels);
   const stop = chain.onMempoolTransaction(({ txid, transaction }) => {
-    const tx = read(transaction);
+    const tx = readTx(transaction);
     if (tx === undefined) return;
     const stream = commitments.note(tx);
     if (stream !== undefined) onCommitment(stream);
@@ -35,13 +35,4 @@ export function watchMempool({ chain, channels, onCommitment, log }: MempoolOpti
     }
   });
   return { waitingCommitment: (loop) => commitments.of(loop), stop };
-}
-
-function read(transaction: Hex): ParsedTx | undefined {
-  try {
-    return parseTx(transaction);
-  } catch (error) {
-    if (error instanceof TxParseError) return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 /** BOLT 2, "Legacy Closing Negotiation": which fee a mutual close may pay, and how both sides come to one. All fees in sat. */
 import { closingWeight } from '../../bolt/03-transactions/closing-tx.ts';
-import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import { FEERATE_FLOOR, feeOf } from '../../bolt/03-transactions/fees.ts';
 import { msatToSat, sat, type Sat } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
@@ -12,8 +12,6 @@ type ClosingSigned = Extract<ChannelCommand, { type: 'ReceiveClosingSigned' }>['
 type FeeRange = NonNullable<ClosingOffer['fee_range']>;
 type FeeAnswer = { readonly fee_satoshis: Sat; readonly fee_range: FeeRange };
 
-/** sat per 1000 weight: below it no node relays a transaction. */
-export const MIN_FEERATE_PER_KW = 253;
 /** The opener, who pays, bears up to this many times the estimate. */
 const FEE_RANGE_FACTOR = 3n;
 
@@ -28,8 +26,8 @@ export function ourFees(state: ClosingState, feerate_per_kw: number): Fees {
   const opener = state.terms.role === 'opener';
   const affordable = msatToSat(opener ? state.commitments.local_msat : state.commitments.remote_msat);
   const atMost = (fee: bigint) => sat(fee < affordable ? fee : affordable);
-  const min_fee_satoshis = atMost(feeOf(MIN_FEERATE_PER_KW, weight));
-  const ideal = atMost(feeOf(Math.max(feerate_per_kw, MIN_FEERATE_PER_KW), weight));
+  const min_fee_satoshis = atMost(feeOf(FEERATE_FLOOR, weight));
+  const ideal = atMost(feeOf(Math.max(feerate_per_kw, FEERATE_FLOOR), weight));
   // Who does not pay bears any fee that the payer can afford.
   return { ideal, fee_range: { min_fee_satoshis, max_fee_satoshis: opener ? atMost(ideal * FEE_RANGE_FACTOR) : affordable } };
 }

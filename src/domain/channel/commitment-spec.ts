@@ -2,7 +2,7 @@
 import type { CommitmentHtlc, CommitmentParams, CommitmentSide, CommitmentSpec } from '../../bolt/03-transactions/commitment-tx.ts';
 import { msat, satToMsat, type Msat, type Point } from '../../bolt/primitives.ts';
 import { beforeSentCommit, otherSide, standing, step, type CommitmentOwner, type HtlcState } from './htlc-lifecycle.ts';
-import type { Commitments, EstablishedState, FeeUpdate, Funding, Htlc, Terms } from './state.ts';
+import type { Commitments, EstablishedState, FeeUpdate, Funding, FundingSpend, Htlc, Terms } from './state.ts';
 
 /** One side's view of the channel: balances with the HTLCs taken out, before fee and anchors. */
 export interface View {
@@ -41,6 +41,23 @@ export function commitmentSpec({ commitments }: Pick<EstablishedState, 'commitme
 export function previousRemoteSpec(commitments: Commitments): CommitmentSpec {
   const { number, previous_point } = commitments.remote;
   return specOf(viewOf(commitments, 'remote', beforeSentCommit), 'remote', number - 1n, previous_point!);
+}
+
+/** What the commitment on chain holds, if it is one that nobody has revoked. Undefined for any other spend of the funding. */
+export function specOnChain(state: Pick<EstablishedState, 'commitments'>, kind: FundingSpend['kind']): CommitmentSpec | undefined {
+  switch (kind) {
+    case 'local':
+      return commitmentSpec(state, 'local');
+    case 'remote':
+      return state.commitments.remote.awaiting_revocation ? previousRemoteSpec(state.commitments) : commitmentSpec(state, 'remote');
+    case 'remote_pending':
+      return commitmentSpec(state, 'remote');
+    case 'mutual':
+    case 'revoked':
+    case 'future':
+    case 'unknown':
+      return undefined;
+  }
 }
 
 /** The commitment that the next commitment_signed for `owner` makes valid. */

@@ -1,8 +1,7 @@
 /** BOLT 2, "Channel Close": every transaction by which both sides may end a channel together. What was signed once may confirm for ever after. */
 import { closingWeight, type ClosingTransaction } from '../../bolt/03-transactions/closing-tx.ts';
-import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import { FEERATE_FLOOR, feeOf } from '../../bolt/03-transactions/fees.ts';
 import type { BlockHeight, Hex32, Sat } from '../../bolt/primitives.ts';
-import { FEERATE_FLOOR } from '../feerates.ts';
 import { closingOf, closingVariants, simpleClosing } from './closing-transactions.ts';
 import type { Established, MutualCloses, ShutdownScripts, SignedClose } from './state.ts';
 

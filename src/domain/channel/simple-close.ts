@@ -1,12 +1,12 @@
 /** BOLT 2, "Closing Negotiation: closing_complete and closing_sig" (option_simple_close): each side is the closer of a transaction of its own. */
 import { closingWeight, verifyClosing } from '../../bolt/03-transactions/closing-tx.ts';
-import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import { FEERATE_FLOOR, feeOf } from '../../bolt/03-transactions/fees.ts';
 import { dustLimitOf, scriptKind } from '../../bolt/03-transactions/shutdown-script.ts';
 import { msatToSat, type Hex, type Sat, type Signature } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
 import { closingOutputs, type ClosingOutputs, type SimpleCloseEvent } from '../../events/channel/simple-close.ts';
 import { accept, refuse, type Decision } from '../decider.ts';
-import { MIN_FEERATE_PER_KW, type ClosingState } from './closing-fee.ts';
+import type { ClosingState } from './closing-fee.ts';
 import type { ChannelCommand, CloseFeatures } from './commands.ts';
 import { simpleClosing } from './closing-transactions.ts';
 import { bestClose, theirs } from './mutual-closes.ts';
@@ -48,7 +48,7 @@ function proposalAgain(state: ClosingState, command: Command<'ProposeClosing'>):
   const weight = closingWeight(state.scripts.local, state.scripts.remote);
   const [wanted, most] = [firstFee(state, command, weight), affordable(state, state.scripts.local)];
   const fee_satoshis = wanted < most ? wanted : most;
-  if (fee_satoshis < feeOf(MIN_FEERATE_PER_KW, weight)) return [];
+  if (fee_satoshis < feeOf(FEERATE_FLOOR, weight)) return [];
   const proposal = proposalOf(state, state.scripts.local, fee_satoshis, command.locktime);
   return proposal === undefined ? [] : [completeSent(proposal)];
 }
@@ -57,14 +57,14 @@ function proposalAgain(state: ClosingState, command: Command<'ProposeClosing'>):
 function firstFee({ begun_by, commitments }: ClosingState, { feerate_per_kw, chosen = false }: Command<'ProposeClosing'>, weight: number): Sat {
   const fee = feeAt(feerate_per_kw, weight);
   const peerPays = begun_by === 'remote' && !chosen && msatToSat(commitments.remote_msat) >= fee;
-  return peerPays ? feeOf(MIN_FEERATE_PER_KW, weight) : fee;
+  return peerPays ? feeOf(FEERATE_FLOOR, weight) : fee;
 }
 
 /** BIP 125: a replacement pays more than what it replaces, and for its own relay. */
 function bump(state: ClosingState, { wish, feerate_per_kw, locktime }: Command<'ProposeClosing'>, script: Hex): Decision<ChannelEvent> {
   const weight = closingWeight(script, state.scripts.remote);
   const best = bestClose(state);
-  const least = best === undefined ? feeOf(MIN_FEERATE_PER_KW, weight) : ((best.pays + feeOf(MIN_FEERATE_PER_KW, weight)) as Sat);
+  const least = best === undefined ? feeOf(FEERATE_FLOOR, weight) : ((best.pays + feeOf(FEERATE_FLOOR, weight)) as Sat);
   const wanted = feeAt(wish?.feerate_per_kw ?? feerate_per_kw, weight);
   if (wish?.feerate_per_kw !== undefined && wanted < least) return refuse('closing_fee_too_low', { fee_satoshis: wanted, min_fee_satoshis: least, feerate_per_kw: wish.feerate_per_kw });
   const fee_satoshis = wanted < least ? least : wanted;
@@ -73,7 +73,7 @@ function bump(state: ClosingState, { wish, feerate_per_kw, locktime }: Command<'
   return proposal === undefined ? refuse('closing_fee_unaffordable', { fee_satoshis, max_fee_satoshis: most }) : accept<ChannelEvent>(completeSent(proposal));
 }
 
-const feeAt = (feerate_per_kw: number, weight: number): Sat => feeOf(Math.max(feerate_per_kw, MIN_FEERATE_PER_KW), weight);
+const feeAt = (feerate_per_kw: number, weight: number): Sat => feeOf(Math.max(feerate_per_kw, FEERATE_FLOOR), weight);
 
 /** The side with less may give its whole output for the fee; the other keeps one that is relayed. */
 function affordable(state: ClosingState, script: Hex): Sat {

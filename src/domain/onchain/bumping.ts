@@ -1,14 +1,12 @@
 /** BOLT 5 and BIP 125: what a claim pays, by the blocks left to its deadline; never less than before, never more than it brings. */
-import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import { FEERATE_FLOOR, feeOf, INCREMENTAL_FEERATE } from '../../bolt/03-transactions/fees.ts';
 import type { BlockHeight, Sat } from '../../bolt/primitives.ts';
-import { FEERATE_FLOOR, type Feerates } from '../feerates.ts';
+import type { Feerates } from '../feerates.ts';
 
 /** From here on every block counts: the spec's `security_delay`. */
 export const SECURITY_DELAY = 18;
 /** From here on each block makes it dearer, whatever the estimates say. */
 const LAST_BLOCKS = 6;
-/** A rise that the nodes of the network take for a replacement: BIP 125's incremental relay fee of 1 sat a virtual byte. */
-export const INCREMENTAL_FEERATE = 250;
 /** Blocks between two rises while nothing presses. */
 const PATIENCE = 6;
 /** No bid is raised by less than a quarter once the last blocks have come. */

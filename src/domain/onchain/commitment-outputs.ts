@@ -6,9 +6,10 @@ import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import type { TxOutput } from '../../bolt/03-transactions/tx.ts';
 import { msat, type Hex32, type Point } from '../../bolt/primitives.ts';
 import type { CommitmentOutputFact, OnchainEvent } from '../../events/channel/onchain.ts';
-import { commitmentParams, commitmentSpec, previousRemoteSpec } from '../channel/commitment-spec.ts';
+import { commitmentParams, specOnChain } from '../channel/commitment-spec.ts';
 import type { ResolvingState } from '../channel/spending.ts';
 import type { EstablishedState, FundingSpend } from '../channel/state.ts';
+import { chunks } from './chunks.ts';
 
 type OutputsFound = Extract<OnchainEvent, { type: 'CommitmentOutputsFound' }>;
 
@@ -18,8 +19,7 @@ const OUTPUTS_PER_FACT = 100;
 /** The facts of the outputs of `state.spend`; none for a close that is no commitment. */
 export function commitmentOutputsFound(state: ResolvingState, spend: FundingSpend, revoked_spec?: CommitmentSpec): readonly OutputsFound[] {
   const outputs = outputsOf(state, spend, revoked_spec);
-  const pieces = Array.from({ length: Math.ceil(outputs.length / OUTPUTS_PER_FACT) }, (_, n) => outputs.slice(n * OUTPUTS_PER_FACT, (n + 1) * OUTPUTS_PER_FACT));
-  return pieces.map((piece) => ({ type: 'CommitmentOutputsFound', txid: spend.txid, outputs: [...piece] }));
+  return chunks(outputs, OUTPUTS_PER_FACT).map((piece) => ({ type: 'CommitmentOutputsFound', txid: spend.txid, outputs: [...piece] }));
 }
 
 function outputsOf(state: ResolvingState, spend: FundingSpend, revoked_spec: CommitmentSpec | undefined): readonly CommitmentOutputFact[] {
@@ -33,20 +33,14 @@ function outputsOf(state: ResolvingState, spend: FundingSpend, revoked_spec: Com
 
 function specOf(state: ResolvingState, { kind, commitment_number }: FundingSpend, revoked_spec: CommitmentSpec | undefined): CommitmentSpec | undefined {
   switch (kind) {
-    case 'local':
-      return commitmentSpec(state, 'local');
-    case 'remote':
-      return state.commitments.remote.awaiting_revocation ? previousRemoteSpec(state.commitments) : commitmentSpec(state, 'remote');
-    case 'remote_pending':
-      return commitmentSpec(state, 'remote');
     case 'revoked':
       return revoked_spec ?? unknownSpec(state, commitment_number!, revokedPoint(state, commitment_number!));
     // Whatever it is: our own main output of the peer's commitments has the same script in all of them.
     case 'future':
     case 'unknown':
       return unknownSpec(state, commitment_number ?? 0n, state.commitments.remote.point);
-    case 'mutual':
-      return undefined;
+    default:
+      return specOnChain(state, kind);
   }
 }
 

@@ -1,11 +1,12 @@
 /** BOLT 5: which claims should be started, or replaced by dearer ones, now. What one spend of the peer's could undo is never mixed with what is urgent. */
 import { sweepWeight } from '../../bolt/03-transactions/claim-tx.ts';
+import { FEERATE_FLOOR } from '../../bolt/03-transactions/fees.ts';
 import { sat, type BlockHeight, type Hex, type Sat } from '../../bolt/primitives.ts';
 import { DEADLINE_GRACE } from '../channel/depths.ts';
 import { commitmentSpec } from '../channel/commitment-spec.ts';
 import type { ResolvingState } from '../channel/spending.ts';
 import type { ChannelState } from '../channel/state.ts';
-import { FEERATE_FLOOR } from '../feerates.ts';
+import { chunks } from './chunks.ts';
 import { anchorPlans, type AnchorFacts } from './anchors.ts';
 import { cappedFeerate, feeCap, raisedFeerate, SECURITY_DELAY, wantedFeerate } from './bumping.ts';
 import { claimInput } from './claim-inputs.ts';
@@ -117,10 +118,6 @@ function groupOf({ terms, spend }: ResolvingState, { output, kind, deadline }: C
 /** The peer has spent an input of a claim that we had for several: from then on HTLCs go alone. */
 const contested = ({ onchain = NOTHING_ON_CHAIN }: ResolvingState): boolean =>
   onchain.outputs.some((output) => output.kind === 'htlc' && output.spent?.by === 'remote' && onchain.claims.some(({ inputs }) => inputs.length > 1 && inputs.some((input) => isAt(input, output))));
-
-function chunks<T>(items: readonly T[], size: number): readonly (readonly T[])[] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size));
-}
 
 // ---- bids
 

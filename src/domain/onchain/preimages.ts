@@ -1,5 +1,5 @@
 /** BOLT 5: preimages that the chain or the mempool shows, and HTLCs of ours that can only fail: both are told upstream. */
-import { parseTx, type ParsedTx, TxParseError } from '../../bolt/03-transactions/tx-parse.ts';
+import { readTx, type ParsedTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { crypto } from '../../bolt/crypto.ts';
 import { fromHex, hex32, type BlockHeight, type Hex, type Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelEvent } from '../../events/channel/index.ts';
@@ -46,18 +46,8 @@ const isFailed = (state: EstablishedState, htlc_id: bigint): boolean => 'onchain
 
 /** The preimages of a raw transaction that no block has yet. */
 export function preimagesInMempool(state: EstablishedState, transaction: Hex): readonly (PreimageFound | UpstreamFact)[] {
-  const parsed = readable(transaction);
+  const parsed = readTx(transaction);
   return parsed === undefined ? [] : preimagesIn(state, parsed, 'mempool');
-}
-
-/** What is no transaction at all shows nothing. */
-function readable(transaction: Hex): ParsedTx | undefined {
-  try {
-    return parseTx(transaction);
-  } catch (error) {
-    if (error instanceof TxParseError) return undefined;
-    throw error;
-  }
 }
 
 // ---- HTLCs that can only fail

@@ -1,5 +1,5 @@
 /** Coins of ours for a transaction that is not ours alone: a claim that cannot pay its own fee, or a parent's (BOLT 3, "Fees"; BIP 125). */
-import { feeOf } from '../../bolt/03-transactions/fees.ts';
+import { feeOf, INCREMENTAL_FEERATE } from '../../bolt/03-transactions/fees.ts';
 import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { type TxOutput, type UnsignedTx } from '../../bolt/03-transactions/tx.ts';
 import type { Hex, Hex32, Sat } from '../../bolt/primitives.ts';
@@ -46,8 +46,6 @@ export interface BuiltContribution {
   readonly has_change: boolean;
 }
 
-/** BIP 125, rule 4: a replacement pays for its own relay on top, sat per 1000 weight. */
-const INCREMENTAL_FEERATE_PER_KW = 250;
 /** A P2WPKH output, in weight units. */
 const CHANGE_WEIGHT = 124;
 const SEGWIT_MARKER_WEIGHT = 2;
@@ -92,7 +90,7 @@ export function buildContribution(coins: readonly Coin[], request: ContributionR
 function feeFor(weight: number, { feerate_per_kw, parent }: ContributionRequest, outbid: Outbid | undefined): bigint {
   const own = feeOf(feerate_per_kw, weight) + 1n;
   const together = parent === undefined ? 0n : feeOf(feerate_per_kw, weight + parent.weight) + 1n - parent.fee_satoshis;
-  const dearer = outbid === undefined ? 0n : outbid.fee_satoshis + feeOf(INCREMENTAL_FEERATE_PER_KW, weight) + 1n;
+  const dearer = outbid === undefined ? 0n : outbid.fee_satoshis + feeOf(INCREMENTAL_FEERATE, weight) + 1n;
   return [own, together, dearer].reduce((most, fee) => (fee > most ? fee : most));
 }
 

@@ -9,7 +9,7 @@ import { createBackupSeal, isSealedBackup, SEAL_BYTES } from '../../../src/adapt
 import { crypto } from '../../../src/bolt/crypto.ts';
 import { hex32, msat, point, sat, toPoint, type Point } from '../../../src/bolt/primitives.ts';
 import { decodeStaticBackup, encodeStaticBackup, type StaticBackup } from '../../../src/domain/channel/static-backup.ts';
-import { BLOB_BYTES } from '../../../src/commands/peer-storage.ts';
+import { MAX_PEER_BLOB } from '../../../src/bolt/01-messaging/messaging.ts';
 
 const POINTS: readonly Point[] = Array.from({ length: 8 }, (_, index) => toPoint(crypto().publicKey(new Uint8Array(32).fill(index + 1))));
 const somePoint = fc.constantFrom(...POINTS);
@@ -38,8 +38,8 @@ describe('a static backup', () => {
     fc.assert(
       fc.property(backup(fc.array(channel, { maxLength: 6 })), (content) => {
         expect(decodeStaticBackup(encodeStaticBackup(content))).toEqual(content);
-        const padded = encodeStaticBackup(content, BLOB_BYTES - SEAL_BYTES);
-        expect(padded).toHaveLength(BLOB_BYTES - SEAL_BYTES);
+        const padded = encodeStaticBackup(content, MAX_PEER_BLOB - SEAL_BYTES);
+        expect(padded).toHaveLength(MAX_PEER_BLOB - SEAL_BYTES);
         expect(decodeStaticBackup(padded)).toEqual(content);
       }),
       { numRuns: 50 },
@@ -50,8 +50,8 @@ describe('a static backup', () => {
     const [sample] = fc.sample(backup(fc.constant([])), { numRuns: 1, seed: 1 });
     const [one] = fc.sample(channel, { numRuns: 1, seed: 1 });
     const channels = Array.from({ length: 1_000 }, (_, index) => ({ ...one!, key_index: index, funding_satoshis: sat(index) }));
-    const padded = encodeStaticBackup({ ...sample!, channels }, BLOB_BYTES - SEAL_BYTES);
-    expect(padded).toHaveLength(BLOB_BYTES - SEAL_BYTES);
+    const padded = encodeStaticBackup({ ...sample!, channels }, MAX_PEER_BLOB - SEAL_BYTES);
+    expect(padded).toHaveLength(MAX_PEER_BLOB - SEAL_BYTES);
     const kept = decodeStaticBackup(padded).channels;
     expect(kept.length).toBeGreaterThan(200);
     expect(kept.map(({ key_index }) => key_index)).toEqual(Array.from({ length: kept.length }, (_, index) => 999 - index));

@@ -1,5 +1,5 @@
 /** Hands transactions to the backend, and understands its answers. */
-import { parseTx, type ParsedTx, TxParseError } from '../../../bolt/03-transactions/tx-parse.ts';
+import { readTx, type ParsedTx } from '../../../bolt/03-transactions/tx-parse.ts';
 import type { Hex, Hex32 } from '../../../bolt/primitives.ts';
 import type { BroadcastResult, Chain, OutPoint } from '../../../domain/ports.ts';
 import { hash } from './answers.ts';
@@ -38,7 +38,7 @@ async function understand(transaction: Hex, refused: Refused | undefined, lookup
   if (refused === undefined) return { ok: true };
   if (!spendsMissing(refused)) return refused;
   const missing: Refused = { ...refused, code: 'bad-txns-inputs-missingorspent' };
-  const tx = read(transaction);
+  const tx = readTx(transaction);
   try {
     return tx === undefined ? missing : await explainMissing(tx, missing, lookups);
   } catch {
@@ -58,13 +58,4 @@ async function explainMissing(tx: ParsedTx, missing: Refused, { isConfirmed, isU
     }
   }
   return missing;
-}
-
-function read(transaction: Hex): ParsedTx | undefined {
-  try {
-    return parseTx(transaction);
-  } catch (error) {
-    if (error instanceof TxParseError) return undefined;
-    throw error;
-  }
 }

@@ -2,7 +2,7 @@
  * The Chain port over Bitcoin Core's JSON-RPC (0.19 or newer, and its relatives): blocks by polling, checked and in order. A
  * backend that fails is asked again for ever, and nothing is delivered meanwhile: the node holds on with what it knows.
  */
-import { parseTx, TxParseError } from '../../../bolt/03-transactions/tx-parse.ts';
+import { readTx } from '../../../bolt/03-transactions/tx-parse.ts';
 import { NETWORKS, type NetworkName } from '../../../bolt/networks.ts';
 import type { Hex } from '../../../bolt/primitives.ts';
 import type { Chain, OutPoint } from '../../../domain/ports.ts';
@@ -120,10 +120,7 @@ export async function openBitcoindChain(options: BitcoindOptions): Promise<Bitco
 
   /** What we send we shall ask for. */
   function expectOwn(transaction: Hex): void {
-    try {
-      finder.expect(parseTx(transaction).txid);
-    } catch (error) {
-      if (!(error instanceof TxParseError)) throw error;
-    }
+    const tx = readTx(transaction);
+    if (tx !== undefined) finder.expect(tx.txid);
   }
 }

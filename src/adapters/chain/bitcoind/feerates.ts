@@ -1,4 +1,5 @@
 /** What a transaction should pay for its weight, by the backend's estimate: within bounds, never less than is relayed. */
+import { FEERATE_FLOOR } from '../../../bolt/03-transactions/fees.ts';
 import { feeEstimate, mempoolInfo } from './answers.ts';
 import { ChainError } from './errors.ts';
 import type { Rpc } from './rpc.ts';
@@ -8,8 +9,7 @@ export interface FeerateOptions {
   readonly fallback: number | undefined;
 }
 
-/** sat per 1000 weight units: 1 sat a virtual byte rounded up, and a thousand of them. */
-export const MIN_FEERATE_PER_KW = 253;
+/** A thousand sat a virtual byte, in sat per 1000 weight units. */
 export const MAX_FEERATE_PER_KW = 250_000;
 const MAX_TARGET_BLOCKS = 1008;
 
@@ -22,7 +22,7 @@ export function createFeerates(rpc: Rpc, { fallback }: FeerateOptions): (blocks:
     const known = estimate.feerate === undefined ? newest.get(target) ?? fallback : perKw(estimate.feerate);
     if (known === undefined) throw new ChainError('chain_no_estimate', `${rpc.host} has no fee estimate for ${target} blocks: ${estimate.errors?.join('; ') ?? 'no reason given'}`);
     if (estimate.feerate !== undefined) newest.set(target, known);
-    return Math.min(Math.max(known, perKw(mempoolminfee), MIN_FEERATE_PER_KW), MAX_FEERATE_PER_KW);
+    return Math.min(Math.max(known, perKw(mempoolminfee), FEERATE_FLOOR), MAX_FEERATE_PER_KW);
   };
 }
 
