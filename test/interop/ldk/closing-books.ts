@@ -11,7 +11,7 @@ import { grouped } from './story.ts';
 import { type Link, mustBe, type World } from './world.ts';
 
 /** Beyond the expiry of an HTLC that crosses two channels, LDK's to_self_delay of 144 blocks, and six for each step. */
-const MOST_BLOCKS = 480;
+const MOST_BLOCKS = 400;
 /** Until here one block at a time: both sides react to the close. */
 const CAREFULLY = 8;
 const BLOCKS_AT_ONCE = 8;
@@ -76,7 +76,7 @@ export async function mineUntilOver(world: World, link: Link, between: (mined: n
 
 async function unfinished(world: World, link: Link, mined: number): Promise<string> {
   const claimable = await world.ldk(link.theirs).claimable();
-  return `after ${mined} blocks ${link.ours} is ${world.state(link).phase}, and LDK still waits for ${claimable.join(', ') || 'no'} sat; refused by the daemon: ${world.refused.join('; ') || 'nothing'}`;
+  return `after ${mined} blocks ${link.ours} is ${world.state(link).phase}, and LDK at block ${await world.ldk(link.theirs).height()} still waits for ${claimable.join('; ') || 'nothing'}; refused by the daemon: ${world.refused.join('; ') || 'nothing'}`;
 }
 
 /** We say that all is resolved, and nothing more can come to LDK. */

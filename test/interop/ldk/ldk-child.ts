@@ -1,6 +1,6 @@
 /** The child's side of ldk-process.ts: one LDK node, asked over IPC. Started by fork, never imported. */
 import * as ldk from 'lightningdevkit';
-import { fromHex, type Hex32, type Msat, msat, reverseHex32, sat, type Sat, type ShortChannelId, toHex, toHex32, toPoint } from '../../../src/bolt/primitives.ts';
+import { fromHex, type Hex32, type Msat, msat, reverseHex32, sat, type ShortChannelId, toHex, toHex32, toPoint } from '../../../src/bolt/primitives.ts';
 import { defaultConfig, LdkNode } from './ldk-node.ts';
 import type { LdkOutput } from './ldk-notes.ts';
 import { createTill, type LdkTill } from './ldk-payments.ts';
@@ -79,7 +79,12 @@ function partsOf(descriptor: ldk.SpendableOutputDescriptor): { readonly outpoint
   return { outpoint: payment.get_outpoint(), output: payment.get_output() };
 }
 
-const claimableOf = (node: LdkNode): readonly Sat[] => node.monitors.get_claimable_balances(node.manager.list_channels()).map((balance) => sat(balance.claimable_amount_satoshis()));
+function claimableOf(node: LdkNode): readonly string[] {
+  return node.monitors.get_claimable_balances(node.manager.list_channels()).map((balance) => {
+    const { amount_satoshis, claimable_height, confirmation_height, timeout_height } = balance as Partial<ldk.Balance_MaybeTimeoutClaimableHTLC & ldk.Balance_ClaimableAwaitingConfirmations & ldk.Balance_ContentiousClaimable>;
+    return `${balance.constructor.name.replace('Balance_', '')} of ${amount_satoshis} sat, height ${claimable_height ?? confirmation_height ?? timeout_height}`;
+  });
+}
 
 function purseOf({ purse, notes }: LdkNode): Awaited<ReturnType<LdkMethods['purse']>> {
   const values = [...notes.coins.values()];
@@ -164,7 +169,7 @@ function methodsOf(node: LdkNode, till: LdkTill, steward: Steward, port: number)
     },
     invoices: (count, amount_msat) => till.invoices(count, amount_msat),
     refuse: (bolt11) => till.refuse(bolt11),
-    heldInvoice: (amount_msat) => till.heldInvoice(amount_msat),
+    heldInvoice: (amount_msat, final_cltv) => till.heldInvoice(amount_msat, final_cltv),
     held: () => [...till.held],
     release: (bolt11, how) => till.release(bolt11, how),
     begin: (bolt11) => till.begin(bolt11),

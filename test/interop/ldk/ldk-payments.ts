@@ -1,14 +1,15 @@
 /** Invoices and payments of an LDK node: many at a time, each to its end. */
 import * as ldk from 'lightningdevkit';
 import { type Hex32, type Msat, toHex, toHex32 } from '../../../src/bolt/primitives.ts';
+import { DEFAULT_FORWARDING } from '../../../src/node-defaults.ts';
 import type { LdkNode } from './ldk-node.ts';
 import type { LdkFailure, LdkPayments } from './ldk-process.ts';
 import { none, ok, scidOf, some } from './wasm.ts';
 
 export interface LdkTill {
   invoices(count: number, amount_msat: Msat): readonly string[];
-  /** Of these the payer can wait long for an answer: see `hold`. */
-  heldInvoice(amount_msat: Msat): string;
+  /** Its payment waits until it is released. `final_cltv`, blocks: LDK lets go of what it has not claimed 21 before. */
+  heldInvoice(amount_msat: Msat, final_cltv: number): string;
   refuse(bolt11: string): void;
   /** Claims or fails what came in for an invoice that was held. */
   release(bolt11: string, how: 'claim' | 'fail'): void;
@@ -26,11 +27,12 @@ interface Ready {
   readonly onion: ldk.RecipientOnionFields;
   readonly route: ldk.RouteParameters;
   readonly secret: Uint8Array;
+  readonly final_cltv: bigint;
 }
 
 const EXPIRY_SECONDS = 86_400;
-/** LDK lets go of what it has not claimed 21 blocks before the end; a story wants time until then. Blocks. */
-const HELD_FINAL_CLTV = 80;
+/** Blocks that a payment which may run out has for one hop on its way: LDK would add up to three days, so that nobody can tell who is paid. */
+const ONE_HOP = DEFAULT_FORWARDING.cltv_expiry_delta;
 
 export function createTill(node: LdkNode): LdkTill {
   const underWay = new Map<Hex32, (end: { readonly fee_msat: bigint } | 'failed') => void>();
@@ -71,8 +73,8 @@ export function createTill(node: LdkNode): LdkTill {
   return {
     held,
     invoices: (count, amount_msat) => Array.from({ length: count }, () => invoice(amount_msat, none.u16())),
-    heldInvoice(amount_msat) {
-      const bolt11 = invoice(amount_msat, ldk.Option_u16Z.constructor_some(HELD_FINAL_CLTV));
+    heldInvoice(amount_msat, final_cltv) {
+      const bolt11 = invoice(amount_msat, ldk.Option_u16Z.constructor_some(final_cltv));
       wishedToHold.add(toHex32(readInvoice(bolt11).hash));
       return bolt11;
     },
@@ -86,6 +88,9 @@ export function createTill(node: LdkNode): LdkTill {
     },
     begin(bolt11) {
       const payment = readInvoice(bolt11);
+      const parameters = payment.route.get_payment_params();
+      parameters.set_max_total_cltv_expiry_delta(Number(payment.final_cltv) + ONE_HOP);
+      payment.route.set_payment_params(parameters);
       node.notes.paymentIs(toHex32(payment.hash), 'pending');
       send(payment);
       node.poll();
@@ -135,7 +140,7 @@ export function createTill(node: LdkNode): LdkTill {
 function readInvoice(bolt11: string): Ready {
   const invoice = ok<ldk.Bolt11Invoice>(ldk.Bolt11Invoice.constructor_from_str(bolt11), 'an invoice');
   const parts = ok<ldk.ThreeTuple_ThirtyTwoBytesRecipientOnionFieldsRouteParametersZ>(ldk.UtilMethods.constructor_payment_parameters_from_invoice(invoice), 'what an invoice asks for');
-  return { hash: parts.get_a(), onion: parts.get_b(), route: parts.get_c(), secret: invoice.payment_secret() };
+  return { hash: parts.get_a(), onion: parts.get_b(), route: parts.get_c(), secret: invoice.payment_secret(), final_cltv: invoice.min_final_cltv_expiry_delta() };
 }
 
 function failureOf({ payment_hash, payment_failed_permanently, short_channel_id, failure }: ldk.Event_PaymentPathFailed): LdkFailure {

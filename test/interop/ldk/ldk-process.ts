@@ -66,7 +66,7 @@ export interface LdkMethods {
   /** An invoice of its own that it will fail when it is paid. */
   refuse(bolt11: string): Promise<void>;
   /** An invoice whose payment waits until it is released: LDK neither claims nor fails it. */
-  heldInvoice(amount_msat: Msat): Promise<string>;
+  heldInvoice(amount_msat: Msat, final_cltv: number): Promise<string>;
   /** Payment hashes of held invoices that are paid, since the process began. */
   held(): Promise<readonly Hex32[]>;
   release(bolt11: string, how: 'claim' | 'fail'): Promise<void>;
@@ -81,8 +81,8 @@ export interface LdkMethods {
   /** Events by name, since the process began. */
   counts(): Promise<Readonly<Record<string, number>>>;
   closed(): Promise<readonly LdkClosed[]>;
-  /** What of closed channels may still come to LDK, sat, output by output. */
-  claimable(): Promise<readonly Sat[]>;
+  /** What of closed channels may still come to LDK, in words, output by output. */
+  claimable(): Promise<readonly string[]>;
   /** Its own coins in blocks, with which it pays for anchors and HTLC transactions. */
   purse(): Promise<{ readonly script_pubkey: Hex; readonly coins: number; readonly total_sat: Sat }>;
   /** Saves and ends as it stands, in the middle of whatever is under way. */

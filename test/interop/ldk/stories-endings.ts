@@ -11,11 +11,14 @@ import type { Format, Link, World } from './world.ts';
 
 type End = 'claim' | 'fail';
 
-/** Odd parts of a sat, and an amount that is dust to both sides in either format. */
-const AMOUNTS: readonly { readonly amount: Msat; readonly end: End }[] = [
-  { amount: msat(120_000_456), end: 'claim' },
-  { amount: msat(80_000_111), end: 'fail' },
-  { amount: msat(200_007), end: 'fail' },
+/**
+ * Odd parts of a sat, and an amount that is dust to both sides in either format. Each expires at a block of its own: of HTLCs
+ * that expire together, LDK 0.1.0 does not take the rest any more once we took one by its preimage (rust-lightning, issue 3859).
+ */
+const PAYMENTS: readonly { readonly amount: Msat; readonly end: End; readonly final_cltv: number }[] = [
+  { amount: msat(120_000_456), end: 'claim', final_cltv: 96 },
+  { amount: msat(80_000_111), end: 'fail', final_cltv: 80 },
+  { amount: msat(200_007), end: 'fail', final_cltv: 88 },
 ];
 const OPENING = { funding_satoshis: sat(2_000_000), push_msat: msat(900_000_000) };
 const SIDES = { us: 'ours', LDK: 'theirs' } as const;
@@ -106,9 +109,9 @@ const close = (world: World, link: Link, closer: Side, force: boolean): Promise<
 
 /** Ours wait at LDK; LDK's have crossed our channel to dora, and wait there. */
 async function holdPayments(world: World, link: Link): Promise<readonly Held[]> {
-  const held = await Promise.all((['ours', 'theirs'] as const).flatMap((from) => AMOUNTS.map(async ({ amount, end }): Promise<Held> => {
+  const held = await Promise.all((['ours', 'theirs'] as const).flatMap((from) => PAYMENTS.map(async ({ amount, end, final_cltv }): Promise<Held> => {
     const at = from === 'ours' ? link.theirs : 'dora';
-    const bolt11 = await world.ldk(at).heldInvoice(amount);
+    const bolt11 = await world.ldk(at).heldInvoice(amount, final_cltv);
     return { bolt11, payment_hash: decodeInvoice(bolt11, { networks: CURRENCIES }).payment_hash, from, at, end };
   })));
   for (const { bolt11, from } of held) {
