@@ -43,6 +43,9 @@ const LEAVES: readonly {
 
 const definition = (schema: Schema): Definition => schema._zod.def as Definition;
 
+/** How many elements an array schema takes. */
+const mostOf = (schema: Schema): number => (schema._zod.bag['maximum'] as number | undefined) ?? Infinity;
+
 function leafOf(schema: Schema): (typeof LEAVES)[number] {
   const leaf = LEAVES.find(
     ({ probe, never }) => schema.safeParse(probe).success && (never === undefined || !schema.safeParse(never).success),
@@ -69,7 +72,7 @@ function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
   const { type, shape, element, options, innerType, values, entries } = definition(schema);
   if (type === 'object')
     return fc.record(Object.fromEntries(Object.entries(shape!).map(([key, field]) => [key, arbitraryOf(field)])));
-  if (type === 'array') return fc.array(arbitraryOf(element!), { minLength: 1, maxLength: 3 });
+  if (type === 'array') return fc.array(arbitraryOf(element!), { minLength: 1, maxLength: Math.min(3, mostOf(schema)) });
   if (type === 'union') return fc.oneof(...options!.map(arbitraryOf));
   if (type === 'optional') return fc.option(arbitraryOf(innerType!), { nil: undefined });
   if (type === 'literal') return fc.constant(values![0]);
