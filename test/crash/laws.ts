@@ -86,7 +86,7 @@ function offersOnce({ name, log }: Resting, losses: Losses): void {
 }
 
 /** Every relay ends, and its two halves alike. */
-function halvesEndAlike({ name, log }: Resting, losses: Losses): void {
+export function halvesEndAlike({ name, log }: { readonly name: string; readonly log: readonly EventEnvelope[] }, losses: Losses): void {
   const paidOut = new Set<string>();
   const incoming = new Map<string, string>();
   for (const { stream, event } of log) {

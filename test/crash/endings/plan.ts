@@ -6,8 +6,11 @@ import type { Side } from '../../support/onchain/books.ts';
 import { pick, seededChance, type Chance } from '../plan.ts';
 
 export const SIDES = ['ours', 'theirs'] as const satisfies readonly Side[];
+/** Both ends of the channel, and whoever pays through ours. */
+export const CAST = [...SIDES, 'payer'] as const;
+export type Who = (typeof CAST)[number];
 
-export const ENDINGS = ['closing_complete', 'closing_signed', 'force close', 'both force close', 'theft'] as const;
+export const ENDINGS = ['closing_complete', 'closing_signed', 'force close', 'both force close', 'theft', 'relay'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
 /** What the chain does while the dead are dead. */
@@ -22,10 +25,10 @@ export interface Meanwhile {
 
 export type Blow = { readonly meanwhile: Meanwhile } & (
   /** All of these, so long after something began. */
-  | { readonly kind: 'moment'; readonly victims: readonly Side[]; readonly afterMs: number }
-  | { readonly kind: 'append'; readonly victim: Side; readonly fuse: Fuse }
+  | { readonly kind: 'moment'; readonly victims: readonly Who[]; readonly afterMs: number }
+  | { readonly kind: 'append'; readonly victim: Who; readonly fuse: Fuse }
   /** Killed, and again at one of the first appends of its next life. */
-  | { readonly kind: 'waking'; readonly victim: Side; readonly fuse: Fuse }
+  | { readonly kind: 'waking'; readonly victim: Who; readonly fuse: Fuse }
 );
 
 export interface Story {
@@ -56,7 +59,7 @@ export function drawStories(seed: number, kills: number): readonly Story[] {
   for (let left = kills; left > 0; ) {
     const number = stories.length;
     const ending = ENDINGS[(first + number) % ENDINGS.length]!;
-    const blows = drawBlows(chance, Math.min(left, PER_STORY), ending === 'theft' ? ['ours'] : SIDES);
+    const blows = drawBlows(chance, Math.min(left, PER_STORY), VICTIMS[ending] ?? SIDES);
     left -= blows.reduce((sum, blow) => sum + killsOf(blow), 0);
     const format = FORMATS[(number + Math.floor(number / ENDINGS.length)) % FORMATS.length]!;
     stories.push({ number, ending, format, opener: pick(chance, SIDES), closer: pick(chance, SIDES), blows, seed: chance(2 ** 31) });
@@ -64,13 +67,16 @@ export function drawStories(seed: number, kills: number): readonly Story[] {
   return stories;
 }
 
-function drawBlows(chance: Chance, kills: number, victims: readonly Side[]): readonly Blow[] {
+/** A thief is off; and who relays has most to lose. */
+const VICTIMS: Partial<Record<Ending, readonly Who[]>> = { theft: ['ours'], relay: ['ours', 'ours', 'theirs', 'payer'] };
+
+function drawBlows(chance: Chance, kills: number, victims: readonly Who[]): readonly Blow[] {
   const blows: Blow[] = [];
   for (let left = kills; left > 0; left -= killsOf(blows.at(-1)!)) blows.push(drawBlow(chance, left, victims));
   return blows;
 }
 
-function drawBlow(chance: Chance, left: number, victims: readonly Side[]): Blow {
+function drawBlow(chance: Chance, left: number, victims: readonly Who[]): Blow {
   const victim = pick(chance, victims);
   const depth = chance(3) === 0 ? 1 + chance(5) : 0;
   const meanwhile = { blocks: chance(3), depth, forgets: chance(2) === 0 };
@@ -85,7 +91,7 @@ function drawBlow(chance: Chance, left: number, victims: readonly Side[]): Blow 
       if (left >= 2) return { kind: 'waking', victim, fuse: fuse(3), meanwhile };
       break;
     case 5:
-      if (left >= victims.length) return { kind: 'moment', victims, afterMs: chance(150), meanwhile };
+      if (left >= new Set(victims).size) return { kind: 'moment', victims: [...new Set(victims)], afterMs: chance(150), meanwhile };
       break;
   }
   return { kind: 'moment', victims: [victim], afterMs: chance(150), meanwhile };

@@ -1,4 +1,4 @@
-/** Two nodes in processes of their own on one chain in this process: killed, woken from their logs and asked what they still know. */
+/** Two nodes, or three, in processes of their own on one chain in this process: killed, woken from their logs and asked what they still know. */
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createRegtestChain, type RegtestChain } from '../../../src/adapters/chain/regtest.ts';
@@ -9,12 +9,12 @@ import { sleep, until, within } from '../../../src/playground/waiting.ts';
 import type { Fuse } from '../../support/doomed-store.ts';
 import type { Fact } from '../../support/node-past.ts';
 import { startNodeProcess, type NodeProcess } from '../../support/node-processes.ts';
-import type { Side } from '../../support/onchain/books.ts';
+import { other } from '../../support/onchain/books.ts';
 import { readWireRecord, type WireWord } from '../../support/wire-record.ts';
 import { RunBroken, type Losses } from '../losses.ts';
 import type { Chance } from '../plan.ts';
 import { checkMemory, numbersSpoken } from '../wire-laws.ts';
-import { SIDES } from './plan.ts';
+import { CAST, SIDES, type Who } from './plan.ts';
 
 export interface StageOptions {
   /** Holds one folder per node. */
@@ -34,13 +34,14 @@ const BLOCK_MS = 5_000;
 export class Stage {
   readonly chain: RegtestChain = createRegtestChain();
   /** Whoever wrote these is off, and stays off. */
-  readonly gone = new Set<Side>();
+  readonly gone = new Set<Who>();
   readonly #options: StageOptions;
-  readonly #alive = new Map<Side, NodeProcess>();
-  readonly #addresses = new Map<Side, PeerAddress>();
-  readonly #told = new Map<Side, Set<Fact>>(SIDES.map((side) => [side, new Set()]));
+  readonly #alive = new Map<Who, NodeProcess>();
+  readonly #addresses = new Map<Who, PeerAddress>();
+  readonly #told = new Map<Who, Set<Fact>>(CAST.map((who) => [who, new Set()]));
   readonly #letGo = new Set<Hex32>();
   #toHoldBack = 0;
+  #oneIn = 1;
   #heldBack: (tx: ParsedTx) => boolean = () => false;
 
   constructor(options: StageOptions) {
@@ -48,23 +49,23 @@ export class Stage {
   }
 
   /** Undefined while it is dead, or still waking. */
-  node(side: Side): NodeProcess | undefined {
+  node(side: Who): NodeProcess | undefined {
     return this.#alive.get(side);
   }
 
-  folder(side: Side): string {
+  folder(side: Who): string {
     return join(this.#options.dataDir, side);
   }
 
-  nodeId(side: Side): PeerAddress['node_id'] {
+  nodeId(side: Who): PeerAddress['node_id'] {
     return this.#addresses.get(side)!.node_id;
   }
 
-  told(side: Side): ReadonlySet<Fact> {
+  told(side: Who): ReadonlySet<Fact> {
     return this.#told.get(side)!;
   }
 
-  wire(side: Side): readonly WireWord[] {
+  wire(side: Who): readonly WireWord[] {
     return readWireRecord(join(this.folder(side), 'wire.jsonl'));
   }
 
@@ -77,7 +78,7 @@ export class Stage {
   // ---- life and death
 
   /** Starts a node from its log and holds what the log says against what the world was told. Answers false when it died of its fuse. */
-  async wake(side: Side, fuse?: Fuse): Promise<boolean> {
+  async wake(side: Who, fuse?: Fuse): Promise<boolean> {
     const { dataDir, program, policy, losses } = this.#options;
     const heirloom = { told: [...this.told(side)], spoken: numbersSpoken(this.wire(side)) };
     const options = { name: side, dataDir, network: 'bitcoin-regtest', policy, records: true, holds: [...this.#letGo], fromHeight: 101, fuse } as const;
@@ -99,20 +100,21 @@ export class Stage {
     return true;
   }
 
-  async kill(...victims: readonly Side[]): Promise<void> {
+  async kill(...victims: readonly Who[]): Promise<void> {
     const dying = victims.map((side) => this.#alive.get(side));
     for (const side of victims) this.#alive.delete(side);
     await Promise.all(dying.map((node) => node?.kill()));
   }
 
   /** Resolves when the node has ended by itself, and no later than that. */
-  async died(side: Side, mostMs: number): Promise<void> {
+  async died(side: Who, mostMs: number): Promise<void> {
     await Promise.race([this.#alive.get(side)?.exited, sleep(mostMs)]);
   }
 
   async connect(): Promise<void> {
     if (SIDES.some((side) => this.gone.has(side))) return;
-    await this.node('ours')?.connect(this.#addresses.get('theirs')!).catch(() => undefined);
+    const call = (from: Who, to: Who) => this.node(from)?.connect(this.#addresses.get(to)!).catch(() => undefined);
+    await Promise.all([call('ours', 'theirs'), call('payer', 'ours')]);
   }
 
   async stop(): Promise<void> {
@@ -121,7 +123,7 @@ export class Stage {
   }
 
   async destroy(): Promise<void> {
-    await this.kill(...SIDES);
+    await this.kill(...CAST);
     await this.chain.close();
   }
 
@@ -135,7 +137,7 @@ export class Stage {
 
   // ---- the chain
 
-  async fund(side: Side, values: readonly Sat[]): Promise<void> {
+  async fund(side: Who, values: readonly Sat[]): Promise<void> {
     const script = await this.node(side)!.fundingScript();
     for (const value of values) this.chain.fund(script, value);
   }
@@ -158,14 +160,15 @@ export class Stage {
   strikeBlock(): void {
     const { weather } = this.#options;
     this.chain.setFeerate(500 + weather(4_000));
-    const holds = this.#toHoldBack > 0 && weather(2) === 0;
+    const holds = this.#toHoldBack > 0 && weather(this.#oneIn) === 0;
     if (holds) this.#toHoldBack -= 1;
     this.#block((tx) => !holds || !this.#heldBack(tx));
   }
 
-  /** So many blocks, here and there, leave these transactions out. */
-  holdBack(blocks: number, heldBack: (tx: ParsedTx) => boolean): void {
+  /** So many blocks, one in so many of those that come, leave these transactions out. */
+  holdBack(blocks: number, oneIn: number, heldBack: (tx: ParsedTx) => boolean): void {
     this.#toHoldBack = blocks;
+    this.#oneIn = oneIn;
     this.#heldBack = heldBack;
   }
 
@@ -194,15 +197,17 @@ export class Stage {
 
   // ---- the channel
 
-  async channel(side: Side) {
-    return (await this.node(side)?.channels().catch(() => undefined))?.[0];
+  /** The one between ours and theirs; the payer's is with ours. */
+  async channel(side: Who) {
+    const peer = this.nodeId(side === 'payer' ? 'ours' : other(side));
+    return (await this.node(side)?.channels().catch(() => undefined))?.find(({ stream }) => stream.includes(peer));
   }
 
   /** Resolves when nothing is missing at either end any more. Throws RunBroken when that takes too long. */
-  async both(what: string, missing: (channel: NonNullable<Awaited<ReturnType<Stage['channel']>>>, side: Side) => boolean): Promise<void> {
+  async both(what: string, missing: (channel: NonNullable<Awaited<ReturnType<Stage['channel']>>>) => boolean): Promise<void> {
     await until(what, async () => (await Promise.all(SIDES.map(async (side) => {
       const channel = await this.channel(side);
-      return channel === undefined ? [`${side} has none`] : missing(channel, side) ? [`${side} is ${channel.phase} with ${channel.committed} of ${channel.pending}`] : [];
+      return channel === undefined ? [`${side} has none`] : missing(channel) ? [`${side} is ${channel.phase} with ${channel.committed} of ${channel.pending}`] : [];
     }))).flat(), PATIENCE).catch((error: Error) => {
       this.#options.losses.add('resumed', error.message);
       throw new RunBroken(error.message);

@@ -18,11 +18,13 @@ import { auditedLog } from '../logs.ts';
 import { RunBroken, type Losses } from '../losses.ts';
 import { seededChance, type Chance } from '../plan.ts';
 import type { Program } from '../program.ts';
-import { describeBlow, killsOf, nameOf, SIDES, type Blow, type Meanwhile, type Story } from './plan.ts';
+import { CAST, describeBlow, killsOf, nameOf, SIDES, type Blow, type Meanwhile, type Story, type Who } from './plan.ts';
 import { newestFull } from './past.ts';
 import { Stage } from './stage.ts';
 
 export interface Payment extends BookedHtlc {
+  /** Whose money it is: `by`, or who pays through it. */
+  readonly from: Who;
   readonly bolt11: string;
   readonly payment_hash: Hex32;
   readonly command_id: Hex32;
@@ -32,6 +34,8 @@ export interface Payment extends BookedHtlc {
 /** What a story leaves for its judges. */
 export interface Told {
   readonly stage: Stage;
+  /** Of the channel that ended. */
+  readonly funding: { readonly txid: Hex32; readonly index: number };
   readonly payments: readonly Payment[];
   /** As the payers told them in the end. */
   readonly results: readonly (PaymentResult | undefined)[];
@@ -96,13 +100,19 @@ export class Telling {
     this.stage = new Stage({ dataDir: folder, program: story.ending === 'closing_signed' ? program.legacy : program.file, losses, policy, weather: this.#chance });
   }
 
+  get #cast(): readonly Who[] {
+    return this.story.ending === 'relay' ? CAST : SIDES;
+  }
+
   async tell(): Promise<Told> {
     await this.#open();
     await this.#load();
     for (const side of SIDES) this.#before[side] = (await this.stage.node(side)!.walletBalance()).total_sat;
     if (this.story.ending === 'theft') await this.#moveOn();
     this.#began = this.stage.height;
-    this.stage.holdBack(this.story.ending === 'theft' ? 14 : 6, (tx) => !this.#endsTheChannel(tx));
+    // A theft would be over at once.
+    const [blocks, oneIn] = this.story.ending === 'theft' ? [12, 1] : [6, 2];
+    this.stage.holdBack(blocks, oneIn, (tx) => !this.#endsTheChannel(tx));
     const acts = [...this.#acts()];
     for (const blow of this.story.blows) await this.#strike(blow, acts.shift() ?? this.#anotherBlock());
     for (const act of acts) {
@@ -112,15 +122,15 @@ export class Telling {
     await this.#resolve();
     const results = await Promise.all(this.#payments.map((payment) => this.#resultOf(payment)));
     await this.stage.stop();
-    return { stage: this.stage, payments: this.#payments, results, before: this.#before, booked: this.#booked, balances: this.#balances };
+    return { stage: this.stage, funding: this.#funding, payments: this.#payments, results, before: this.#before, booked: this.#booked, balances: this.#balances };
   }
 
   // ---- up to the end
 
   async #open(): Promise<void> {
     const { stage, story } = this;
-    await Promise.all(SIDES.map((side) => stage.wake(side)));
-    for (const side of SIDES) await stage.fund(side, COINS);
+    await Promise.all(this.#cast.map((who) => stage.wake(who)));
+    for (const who of this.#cast) await stage.fund(who, COINS);
     await stage.mine(DEPTH);
     await stage.connect();
     const request = { peer_id: stage.nodeId(other(story.opener)), funding_satoshis: FUNDING, push_msat: PUSHED, announce: false, channel_type: CHANNEL_TYPES[story.format] };
@@ -128,14 +138,22 @@ export class Telling {
     await until('the funding transaction', () => (stage.chain.mempool().length > 0 ? [] : ['none']), { timeoutMs: 30_000 });
     const { txid, tx } = stage.chain.mempool()[0]!;
     this.#funding = { txid, index: tx.outputs.findIndex(({ value }) => value === FUNDING) };
+    if (story.ending === 'relay') await this.#openUpstream();
     await stage.mine(DEPTH);
     await stage.both('a usable channel', ({ usable }) => !usable);
+    if (story.ending === 'relay') await this.#waitFor('a way for the payer', async () => ((await stage.channel('payer'))?.usable === true ? [] : ['a usable channel']));
+  }
+
+  async #openUpstream(): Promise<void> {
+    const { stage, story } = this;
+    await stage.node('payer')!.openChannel({ peer_id: stage.nodeId('ours'), funding_satoshis: FUNDING, announce: false, channel_type: CHANNEL_TYPES[story.format] });
+    await until('the funding of the payer', () => (stage.chain.mempool().length > 1 ? [] : ['none']), { timeoutMs: 30_000 });
   }
 
   /** HTLCs both ways, in flight: their payees take their time. */
   async #load(): Promise<void> {
     const { ending } = this.story;
-    const alive = PLAN.filter(([, fate]) => fate === 'fulfilled' || ending === 'force close' || ending === 'both force close' || ending === 'theft');
+    const alive = PLAN.filter(([, fate]) => fate === 'fulfilled' || !ending.startsWith('closing_'));
     for (const [by, fate, amount] of alive) await this.#offer(by, ending === 'theft' ? 'fulfilled' : fate, msat(amount));
     await this.stage.both('HTLCs in flight', ({ pending, committed }) => committed !== alive.length || pending !== alive.length);
     this.#booked = [...this.#payments];
@@ -143,12 +161,23 @@ export class Telling {
   }
 
   async #offer(by: Side, fate: Fate, amount_msat: ReturnType<typeof msat>): Promise<Payment> {
-    const bolt11 = (await this.stage.node(other(by))!.invoices(1, amount_msat))[0]!;
+    const from: Who = by === 'ours' && this.story.ending === 'relay' ? 'payer' : by;
+    const bolt11 = await this.#invoice(other(by), amount_msat, from === 'payer');
     const command_id = toHex32(new Uint8Array(createHash('sha256').update(`${this.story.seed} ${this.#payments.length}`).digest()));
-    const payment = { by, fate, amount_msat, winner: fate === 'fulfilled' ? other(by) : by, bolt11, command_id, payment_hash: decodeInvoice(bolt11).payment_hash };
+    const payment = { by, from, fate, amount_msat, winner: fate === 'fulfilled' ? other(by) : by, bolt11, command_id, payment_hash: decodeInvoice(bolt11).payment_hash };
     this.#payments.push(payment);
-    void this.stage.node(by)!.pay({ bolt11, command_id, max_attempts: 1 }).catch(() => undefined);
+    void this.stage.node(from)!.pay({ bolt11, command_id, max_attempts: 1 }).catch(() => undefined);
     return payment;
+  }
+
+  /** With a hint, where somebody has to find the way through ours. */
+  async #invoice(payee: Side, amount_msat: ReturnType<typeof msat>, hinted: boolean): Promise<string> {
+    let bolt11 = '';
+    await this.#waitFor('an invoice with a hint', async () => {
+      bolt11 = (await this.stage.node(payee)!.invoices(1, amount_msat))[0]!;
+      return hinted && decodeInvoice(bolt11).routing_hints.length === 0 ? ['a hint'] : [];
+    });
+    return bolt11;
   }
 
   /** Everything is settled and spent again: what they held before is revoked. Then the thief's node is off for ever. */
@@ -172,8 +201,8 @@ export class Telling {
     return result;
   }
 
-  async #ask({ by, bolt11, command_id }: Payment): Promise<PaymentResult | undefined> {
-    return await within('a payment', this.stage.node(by)!.pay({ bolt11, command_id, max_attempts: 1 }), 20_000).catch(() => undefined);
+  async #ask({ from, bolt11, command_id }: Payment): Promise<PaymentResult | undefined> {
+    return await within('a payment', this.stage.node(from)!.pay({ bolt11, command_id, max_attempts: 1 }), 20_000).catch(() => undefined);
   }
 
   // ---- how it ends
@@ -187,6 +216,7 @@ export class Telling {
         yield this.#agreement();
         return;
       case 'force close':
+      case 'relay':
         yield this.#wish([this.story.closer], true);
         yield this.#release();
         return;
@@ -294,7 +324,7 @@ export class Telling {
     await Promise.all(victims.map((victim) => stage.wake(victim)));
     await stage.connect();
     await act.finish();
-    const phases = await Promise.all(SIDES.filter((side) => !stage.gone.has(side)).map(async (side) => `${side} is ${(await stage.channel(side))?.phase}`));
+    const phases = await Promise.all(this.#cast.filter((side) => !stage.gone.has(side)).map(async (side) => `${side} is ${(await stage.channel(side))?.phase}`));
     this.#options.say(`  ${describeBlow(blow).padEnd(78)} ${phases.join(', ')}`);
   }
 
@@ -319,7 +349,7 @@ export class Telling {
     }
   }
 
-  async #dies(victim: Side): Promise<boolean> {
+  async #dies(victim: Who): Promise<boolean> {
     let dead = false;
     void this.stage.node(victim)?.exited.then(() => (dead = true));
     await this.stage.died(victim, LONGEST_FUSE_MS);
@@ -368,6 +398,7 @@ export class Telling {
       if (blocks < 12) await this.stage.mineInAnyWeather();
       else await this.stage.mine(1);
     }
+    if (this.story.ending === 'relay') await this.#waitFor('an upstream channel at rest', async () => ((await this.stage.channel('payer'))?.pending === 0 ? [] : ['HTLCs of the payer']));
     const open = await left();
     if (open.length > 0) this.#break('unresolved', open.map(({ side, channel }) => `${side} is ${channel?.phase} after ${PATIENCE_BLOCKS} blocks`).join(', '));
   }
