@@ -12,6 +12,7 @@ interface Definition {
   readonly innerType?: Schema;
   readonly values?: readonly string[];
   readonly entries?: Readonly<Record<string, string>>;
+  readonly checks?: readonly { readonly _zod: { readonly def: { readonly maximum?: number } } }[];
 }
 type Schema = z.ZodType & { readonly _zod: { readonly def: unknown } };
 
@@ -44,7 +45,7 @@ const LEAVES: readonly {
 const definition = (schema: Schema): Definition => schema._zod.def as Definition;
 
 /** How many elements an array schema takes. */
-const mostOf = (schema: Schema): number => (schema._zod.bag['maximum'] as number | undefined) ?? Infinity;
+const mostOf = (schema: Schema): number => Math.min(...(definition(schema).checks ?? []).map(({ _zod }) => _zod.def.maximum ?? Infinity));
 
 function leafOf(schema: Schema): (typeof LEAVES)[number] {
   const leaf = LEAVES.find(
