@@ -1,6 +1,6 @@
 /** What a channel waits for, read from its state and from the chain as it stands now. */
 import type { BlockHeight, Hex32 } from '../bolt/primitives.ts';
-import { SETTLED_DEPTH } from '../domain/channel/spending.ts';
+import { SETTLED_DEPTH } from '../domain/channel/depths.ts';
 import { bestClose } from '../domain/channel/mutual-closes.ts';
 import { hasLostData } from '../domain/channel/recovery.ts';
 import type { ChannelState } from '../domain/channel/state.ts';

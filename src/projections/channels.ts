@@ -5,7 +5,7 @@ import { msat, sat, satToMsat, type BlockHeight, type Hex32, type Msat, type Nod
 import { balances } from '../domain/channel/commitment-spec.ts';
 import { evolveChannel } from '../domain/channel/evolve.ts';
 import type { HtlcState } from '../domain/channel/htlc-lifecycle.ts';
-import { ourOutput } from '../domain/channel/spending.ts';
+import { ourOutput } from '../domain/channel/old-sweeps.ts';
 import { outstandingSat } from '../domain/onchain/claims.ts';
 import { initialChannel, isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
 import type { ChannelEvent } from '../events/channel/index.ts';

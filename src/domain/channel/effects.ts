@@ -84,8 +84,6 @@ function establishedEffect(event: ChannelEvent, state: EstablishedState): readon
       return failureEffects(channel_id, event);
     case 'FundingUnspent':
       return owedToChain(state);
-    case 'SweepStarted':
-      return [{ kind: 'broadcast', what: 'sweep' }];
     case 'ClaimStarted':
       return [{ kind: 'broadcast', what: 'claim', claim_txid: event.claim_txid }];
     case 'OutputUnspent':

@@ -1,8 +1,6 @@
 /** BOLT 5: failing a channel, and recognising what spent the funding output. What becomes of its outputs is onchain/'s. */
-import { buildSweep, NO_DELAY, type Sweep as SweepTransaction, type SweepInput } from '../../bolt/03-transactions/claim-tx.ts';
 import { buildCommitment } from '../../bolt/03-transactions/commitment-tx.ts';
-import { fundingScript, p2wpkh, p2wsh, toLocalScript, toRemoteAnchorScript } from '../../bolt/03-transactions/scripts.ts';
-import { deriveRevocationPublicKey, derivePublicKey } from '../../bolt/03-transactions/keys.ts';
+import { fundingScript } from '../../bolt/03-transactions/scripts.ts';
 import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import { classifyFundingSpend } from '../../bolt/05-onchain/classify.ts';
 import type { BlockHeight, Hex } from '../../bolt/primitives.ts';
@@ -14,18 +12,15 @@ import { withoutOutputs } from '../onchain/evolve.ts';
 import { preimagesInMempool } from '../onchain/preimages.ts';
 import { commitmentParams, commitmentSpec } from './commitment-spec.ts';
 import type { ChannelCommand } from './commands.ts';
-import { DEADLINE_GRACE, SETTLED_DEPTH } from './depths.ts';
+import { DEADLINE_GRACE } from './depths.ts';
 import { mutualCloseTxids } from './mutual-closes.ts';
 import { nothingAtStake, notOurFunding } from './funding.ts';
 import { announcementDue } from './opening.ts';
-import { isEstablished, type ChannelState, type EstablishedState, type FundingSpend, type Sweep } from './state.ts';
+import { isEstablished, type ChannelState, type EstablishedState } from './state.ts';
 
 type Command<T extends ChannelCommand['type']> = Extract<ChannelCommand, { type: T }>;
 type Event<T extends ClosingEvent['type']> = Extract<ClosingEvent, { type: T }>;
 export type ResolvingState = Extract<ChannelState, { phase: 'resolving' }>;
-
-
-export { DEADLINE_GRACE, SETTLED_DEPTH };
 
 // ---- decide
 
@@ -125,48 +120,6 @@ function missedDeadline({ commitments }: EstablishedState, height: BlockHeight):
   return { type: 'ChannelFailed', by: 'local', code: 'htlc_deadline', reason: `${late.direction} HTLC ${late.id} with cltv_expiry ${late.cltv_expiry} is unresolved at height ${height}` };
 }
 
-/** `to_local` of our commitment, or `to_remote` of any of the peer's, found by its script. */
-export function ourOutput(state: EstablishedState, spend: FundingSpend): { kind: 'to_local' | 'to_remote'; input: SweepInput } | undefined {
-  if (spend.kind === 'mutual' || spend.kind === 'unknown') return undefined;
-  const candidate = spend.kind === 'local' ? toLocal(state) : toRemote(state);
-  const { txid, outputs } = parseTx(spend.transaction);
-  const index = outputs.findIndex(({ script_pubkey }) => script_pubkey === candidate.script_pubkey);
-  if (index < 0) return undefined;
-  const { kind, sequence, witness_script, branch } = candidate;
-  return { kind, input: { txid, index, value: outputs[index]!.value, sequence, witness_script, spend: branch } };
-}
-
-interface Candidate {
-  readonly kind: 'to_local' | 'to_remote';
-  readonly script_pubkey: Hex;
-  readonly witness_script?: Hex;
-  readonly sequence: number;
-  readonly branch: SweepInput['spend'];
-}
-
-function toLocal({ terms, commitments }: EstablishedState): Candidate {
-  const { point } = commitments.local;
-  const { to_self_delay } = terms.remote;
-  const witness_script = toLocalScript(
-    deriveRevocationPublicKey(terms.remote.keys.revocation_basepoint, point), to_self_delay, derivePublicKey(terms.local.keys.delayed_payment_basepoint, point),
-  );
-  return { kind: 'to_local', script_pubkey: p2wsh(witness_script), witness_script, sequence: to_self_delay, branch: { branch: 'delayed' } };
-}
-
-function toRemote({ terms }: EstablishedState): Candidate {
-  const pubkey = terms.local.keys.payment_basepoint;
-  if (terms.format === 'static_remotekey') return { kind: 'to_remote', script_pubkey: p2wpkh(pubkey), sequence: NO_DELAY, branch: { branch: 'p2wpkh', pubkey } };
-  const witness_script = toRemoteAnchorScript(pubkey);
-  return { kind: 'to_remote', script_pubkey: p2wsh(witness_script), witness_script, sequence: 1, branch: { branch: 'signature' } };
-}
-
-/** The transaction of a sweep we started, derived again. */
-export function sweepTransaction(state: EstablishedState & { readonly spend?: FundingSpend }, sweep: Sweep): SweepTransaction | undefined {
-  const ours = state.spend === undefined ? undefined : ourOutput(state, state.spend);
-  if (ours === undefined) return undefined;
-  return buildSweep({ inputs: [ours.input], destination_script: sweep.destination_script, feerate_per_kw: sweep.feerate_per_kw });
-}
-
 export function rollBack({ to_height }: Command<'RollBack'>, state: ChannelState): Decision<ChannelEvent> {
   const undone = rollBackFacts(state, to_height);
   // What we took for newer than all we know must keep ours from the chain, though its block is gone.
@@ -198,18 +151,4 @@ function resolvingFrom(state: EstablishedState): ResolvingState {
 /** The close is owed to the chain again, and any sweep of the vanished outputs is void. */
 export function evolveFundingUnspent(state: ResolvingState): ChannelState {
   return { ...withoutOutputs(state), spend: undefined, sweeps: [] };
-}
-
-export function evolveSweepStarted(state: ResolvingState, event: Event<'SweepStarted'>): ChannelState {
-  const { type: _type, ...sweep } = event;
-  return { ...state, sweeps: [...state.sweeps, sweep] };
-}
-
-export function evolveSweepConfirmed(state: ResolvingState, { sweep_txid, block_height }: Event<'SweepConfirmed'>): ChannelState {
-  const sweeps = state.sweeps.map((sweep) => (sweep.sweep_txid === sweep_txid ? { ...sweep, confirmed_height: block_height } : sweep));
-  return { ...state, sweeps };
-}
-
-export function evolveChannelClosed(state: ResolvingState): ChannelState {
-  return { ...state, phase: 'closed' };
 }

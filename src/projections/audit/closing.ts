@@ -9,7 +9,7 @@ import { fromHex, type Hex32, type Signature } from '../../bolt/primitives.ts';
 import { closingVariants, simpleClosing } from '../../domain/channel/closing-transactions.ts';
 import type { ClosingState } from '../../domain/channel/closing-fee.ts';
 import { mutualCloseTxids } from '../../domain/channel/mutual-closes.ts';
-import { ourOutput } from '../../domain/channel/spending.ts';
+import { ourOutput } from '../../domain/channel/old-sweeps.ts';
 import type { ClosingTerms, EstablishedState, ShutdownScripts } from '../../domain/channel/state.ts';
 import type { ClosingEvent } from '../../events/channel/closing.ts';
 import type { SimpleCloseEvent } from '../../events/channel/simple-close.ts';

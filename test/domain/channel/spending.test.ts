@@ -9,7 +9,8 @@ import { commitmentParams, commitmentSpec } from '../../../src/domain/channel/co
 import { owedToChain } from '../../../src/domain/channel/effects.ts';
 import { decideChannel } from '../../../src/domain/channel/decide.ts';
 import { evolveChannel } from '../../../src/domain/channel/evolve.ts';
-import { DEADLINE_GRACE, ourOutput, SETTLED_DEPTH } from '../../../src/domain/channel/spending.ts';
+import { DEADLINE_GRACE, SETTLED_DEPTH } from '../../../src/domain/channel/depths.ts';
+import { ourOutput } from '../../../src/domain/channel/old-sweeps.ts';
 import { initialChannel } from '../../../src/domain/channel/state.ts';
 import { plannedClaims } from '../../../src/domain/onchain/planning.ts';
 import type { ChannelEvent } from '../../../src/events/channel/index.ts';
