@@ -1,26 +1,19 @@
 /** One channel from its opening to its end on the chain, under the blows of its story. */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
-import { createSigner } from '../../../src/adapters/signer/local-signer.ts';
-import { loadOrCreateSeed } from '../../../src/adapters/signer/seed.ts';
-import { parseTx, type ParsedTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
+import type { ParsedTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
 import { CHANNEL_TYPES } from '../../../src/bolt/09-features/features.ts';
 import { decodeInvoice } from '../../../src/bolt/11-payment-encoding/invoice.ts';
-import { msat, sat, toHex32, type Hex, type Hex32 } from '../../../src/bolt/primitives.ts';
+import { msat, sat, toHex32, type Hex32 } from '../../../src/bolt/primitives.ts';
 import type { PaymentResult } from '../../../src/commands/pay.ts';
 import { sleep, until, within } from '../../../src/playground/waiting.ts';
 import { other, type BookedHtlc, type Side } from '../../support/onchain/books.ts';
 import { FUNDING, PUSHED, type Fate } from '../../support/onchain/channel.ts';
-import { keyFor } from '../../support/onchain/coins.ts';
-import { fundKey } from '../../support/coins.ts';
-import { oldCommitment, preimagesOf, secondStages } from '../../support/onchain/thief.ts';
-import { auditedLog } from '../logs.ts';
 import { RunBroken, type Losses } from '../losses.ts';
 import { seededChance, type Chance } from '../plan.ts';
 import type { Program } from '../program.ts';
 import { CAST, describeBlow, killsOf, nameOf, SIDES, type Blow, type Meanwhile, type Story, type Who } from './plan.ts';
-import { newestFull } from './past.ts';
 import { Stage } from './stage.ts';
+import { Thief, type ThiefOptions } from './thief.ts';
 
 export interface Payment extends BookedHtlc {
   /** Whose money it is: `by`, or who pays through it. */
@@ -87,8 +80,7 @@ export class Telling {
   #before: Record<Side, bigint> = { ours: 0n, theirs: 0n };
   #booked: readonly BookedHtlc[] = [];
   #balances: Record<Side, bigint>;
-  /** Nobody but the thief sends them again. */
-  readonly #loot: Hex[] = [];
+  readonly #thief = new Thief();
 
   constructor(story: Story, options: TellingOptions) {
     this.story = story;
@@ -262,48 +254,22 @@ export class Telling {
   }
 
   #theft(): Act {
-    return {
-      begin: async () => {
-        const { stage } = this;
-        const old = await this.#thief();
-        this.#loot.push(old.transaction);
-        await this.#publish();
-        // The thief's coins, for what the format leaves to others to pay.
-        for (let i = 0; i < PLAN.length; i += 1) stage.chain.fund(keyFor(`thief ${i}`).script, sat(100_000));
-      },
-      finish: () => this.#untilSpent(),
-    };
+    return { begin: () => this.#thief.cheat(this.#thiefOptions), finish: () => this.#untilSpent() };
   }
 
   #secondStage(): Act {
     return {
       begin: async () => {
-        const old = await this.#thief();
-        const coins = PLAN.map((_, i) => fundKey(this.stage.chain, keyFor(`thief's second ${i}`), 100_000n, { unconfirmed: true }));
-        this.#loot.push(...secondStages(this.#thiefSigner(), old, { preimages: preimagesOf(this.#thiefLog, old), height: this.stage.height, coins, together: 2 }));
-        await this.#publish();
+        await this.#thief.goOn(this.#thiefOptions, this.stage.height);
         this.stage.strikeBlock();
       },
       finish: () => this.stage.quiet(),
     };
   }
 
-  #thiefLog: Awaited<ReturnType<typeof auditedLog>>['log'] = [];
-
-  #thiefSigner() {
-    return createSigner(loadOrCreateSeed(join(this.stage.folder('theirs'), 'seed')).seed, { network: 'bitcoin-regtest' });
-  }
-
-  async #thief() {
+  get #thiefOptions(): ThiefOptions {
     const { stage } = this;
-    const { log } = await auditedLog({ folder: stage.folder('theirs'), nodeId: stage.nodeId('theirs') });
-    this.#thiefLog = log.filter(({ stream }) => stream.startsWith('channel-'));
-    return oldCommitment(this.#thiefSigner(), this.#thiefLog, newestFull(this.#thiefLog, PLAN.length));
-  }
-
-  /** Again, whatever became of it; a penalty may have been faster. */
-  async #publish(): Promise<void> {
-    for (const transaction of this.#loot) await this.stage.chain.broadcast(transaction);
+    return { chain: stage.chain, folder: stage.folder('theirs'), nodeId: stage.nodeId('theirs'), htlcs: PLAN.length };
   }
 
   #anotherBlock(): Act {
@@ -320,7 +286,7 @@ export class Telling {
     await stage.kill(...victims);
     this.#options.onKill(killsOf(blow));
     this.#pass(blow.meanwhile, onChain);
-    await this.#publish();
+    await this.#thief.insist(this.stage.chain);
     await Promise.all(victims.map((victim) => stage.wake(victim)));
     await stage.connect();
     await act.finish();
@@ -367,14 +333,14 @@ export class Telling {
   /** Everything in the newest blocks but what the thief sent. */
   #forgotten(depth: number): readonly Hex32[] {
     const blocks = Array.from({ length: depth }, (_, i) => this.stage.chain.blockAt(this.stage.height - i)!);
-    return blocks.flatMap(({ transactions }) => transactions.slice(1)).filter(({ transaction }) => !this.#loot.includes(transaction)).map(({ txid }) => txid);
+    return blocks.flatMap(({ transactions }) => transactions.slice(1)).map(({ txid }) => txid).filter((txid) => !this.#thief.sent(txid));
   }
 
   // ---- the end
 
   /** The transaction that spends the funding output, and whatever the thief sent. */
   #endsTheChannel({ txid, inputs }: ParsedTx): boolean {
-    return inputs.some((input) => input.txid === this.#funding.txid && input.index === this.#funding.index) || this.#loot.some((raw) => parseTx(raw).txid === txid);
+    return inputs.some((input) => input.txid === this.#funding.txid && input.index === this.#funding.index) || this.#thief.sent(txid);
   }
 
   async #isSpent(): Promise<boolean> {
@@ -394,7 +360,7 @@ export class Telling {
   async #resolve(): Promise<void> {
     const left = async () => (await Promise.all(SIDES.filter((side) => !this.stage.gone.has(side)).map(async (side) => ({ side, channel: await this.stage.channel(side) })))).filter(({ channel }) => channel?.phase !== 'closed');
     for (let blocks = 0; blocks < PATIENCE_BLOCKS && (await left()).length > 0; blocks += 1) {
-      await this.#publish();
+      await this.#thief.insist(this.stage.chain);
       if (blocks < 12) await this.stage.mineInAnyWeather();
       else await this.stage.mine(1);
     }
