@@ -158,7 +158,8 @@ export class ChainInbox {
     const to_height = keptUpTo(state, spends);
     if (to_height !== undefined) {
       await this.#send(loop, { type: 'RollBack', to_height });
-      return this.#tell(loop, spends, atTip);
+      // A channel that has stopped stays as it is, and holds up nobody.
+      if (loop.state !== state) return this.#tell(loop, spends, atTip);
     }
     if (!isEstablished(state) || state.phase === 'closed') return;
     if (awaitsFunding(state) || mayBeForgotten(state)) await this.#confirm(loop, state, spends.height);

@@ -5,17 +5,20 @@ import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
 import { ChainInbox } from '../../src/commands/chain-inbox.ts';
 import { createFeerates } from '../../src/commands/feerates.ts';
 import type { Channels } from '../../src/commands/channels.ts';
+import type { ChannelState } from '../../src/domain/channel/state.ts';
 import type { ChainEvent } from '../../src/domain/ports.ts';
+import { opened } from '../support/channel-pair.ts';
+import { hash } from '../support/words.ts';
 
 beforeAll(() => chooseCryptoBackend());
 
 const named = (event: ChainEvent) => (event.type === 'block_connected' ? `+${event.block.height}` : `back to ${event.tip.height}`);
 
-function inboxOn(chain: ReturnType<typeof createRegtestChain>, onEvent: (event: ChainEvent) => Promise<void>) {
+function inboxOn(chain: ReturnType<typeof createRegtestChain>, onEvent: (event: ChainEvent) => Promise<void>, loops: readonly unknown[] = []) {
   const log: string[] = [];
   const inbox = new ChainInbox({
     chain, onEvent, log: (line) => log.push(line),
-    channels: { all: () => [] } as unknown as Channels,
+    channels: { all: () => loops } as unknown as Channels,
     signer: { perCommitmentPoint: () => { throw new Error('nobody asks'); } },
     revokedSpec: async () => undefined,
     claims: { plan: async () => undefined, giveBack: async () => undefined },
@@ -41,6 +44,20 @@ it('an event that could not be taken is taken again before the next', async () =
   expect(taken.slice(3)).toEqual(['back to 2', '+3', '+4']);
   inbox.stop();
 });
+
+it('a channel that has stopped holds up nobody, though the chain contradicts what it knows', async () => {
+  const chain = createRegtestChain({ initial_blocks: 3 });
+  const { alice } = opened();
+  alice.decide({ type: 'ForceClose', reason: 'a test' });
+  if (alice.state.phase !== 'resolving') throw new Error(alice.state.phase);
+  const state: ChannelState = { ...alice.state, spend: { kind: 'local', commitment_number: 0n, txid: hash('a block that is gone'), block_height: 2, transaction: '' } };
+  const stopped = { stream: 'channel-a', state, run: () => Promise.reject(new Error('channel-a: stopped')), rebroadcast: () => undefined };
+  const { inbox, log } = inboxOn(chain, async () => undefined, [stopped]);
+  await inbox.start(1);
+  expect(inbox.height).toBe(3);
+  expect(log.filter((line) => line.includes('RollBack went wrong: channel-a: stopped'))).toHaveLength(3);
+  inbox.stop();
+}, 30_000);
 
 it('nothing is tried again once the inbox has stopped', async () => {
   const chain = createRegtestChain({ initial_blocks: 1 });
