@@ -76,7 +76,7 @@ function createPace<K>(work: (key: K) => void): { ask(key: K): void; drop(key: K
 export function createPeerStorage({ blobs, channels, height, ours, onRetrieved, log }: PeerStorageOptions): PeerStorage {
   /** The newest blob of each peer that is not on the disk yet. */
   const waiting = new Map<NodeId, Hex>();
-  const sessions = new Map<Session, { heard: boolean; timer: NodeJS.Timeout }>();
+  const sessions = new Map<Session, { heard: boolean; gaveBack: boolean; timer: NodeJS.Timeout }>();
   const kept = new Set(blobs.peers());
   let writing: Promise<void> = Promise.resolve();
 
@@ -117,6 +117,10 @@ export function createPeerStorage({ blobs, channels, height, ours, onRetrieved, 
 
   async function retrieved({ blob }: MessageOf<'peer_storage_retrieval'>, session: Session): Promise<void> {
     const { peer_id } = session;
+    const state = sessions.get(session);
+    // Opening one costs us more than making one up costs the peer.
+    if (state === undefined || state.gaveBack) return;
+    state.gaveBack = true;
     const whose = await onRetrieved(blob, peer_id);
     if (whose === 'not_ours') {
       log(`${peer_id} gave back ${blob.length / 2} bytes that are no backup of ours`);
@@ -138,7 +142,7 @@ export function createPeerStorage({ blobs, channels, height, ours, onRetrieved, 
     onConnected(session) {
       const blob = waiting.get(session.peer_id) ?? (kept.has(session.peer_id) ? blobs.read(session.peer_id) : undefined);
       if (blob !== undefined) session.send({ type: 'peer_storage_retrieval', blob, tlvs: {} });
-      sessions.set(session, { heard: false, timer: setTimeout(() => heard(session), PATIENCE_MS).unref() });
+      sessions.set(session, { heard: false, gaveBack: false, timer: setTimeout(() => heard(session), PATIENCE_MS).unref() });
     },
     onDisconnected(session) {
       clearTimeout(sessions.get(session)?.timer);

@@ -148,6 +148,14 @@ describe('our backup', () => {
     expect([none, stranger, gone].flatMap(types)).toEqual([]);
   });
 
+  it('is looked at once on a connection, however often it comes: a peer has one to give back', async () => {
+    const told = session();
+    storage.onConnected(told.session);
+    for (let n = 0; n < 5; n++) await storage.onMessage({ type: 'peer_storage_retrieval', blob: 'bad0', tlvs: {} }, told.session);
+    expect(retrieved).toEqual(['bad0']);
+    expect(types(told).filter((type) => type === 'warning')).toHaveLength(1);
+  });
+
   it('that is not ours is told so', async () => {
     const told = session();
     storage.onConnected(told.session);
