@@ -1,10 +1,10 @@
 /** A close, told by the chain: what each side had, what it found there, what miners and anchors took. Nothing may be missing. */
 import { anchorsCost, commitmentFee, isTrimmed } from '../../../src/bolt/03-transactions/fees.ts';
 import { parseTx } from '../../../src/bolt/03-transactions/tx-parse.ts';
-import type { Hex32 } from '../../../src/bolt/primitives.ts';
+import type { Hex, Hex32 } from '../../../src/bolt/primitives.ts';
 import type { EstablishedState, FundingSpend, Htlc } from '../../../src/domain/channel/state.ts';
 import { confirmedClaims } from '../../../src/domain/onchain/claims.ts';
-import type { FeeRow } from '../../../src/projections/fee-ledger.ts';
+import { channelFees, type FeeRow, toFeeLedger, walletFees } from '../../../src/projections/fee-ledger.ts';
 import { until } from '../../../src/playground/waiting.ts';
 import { type Family, familyOf, type Member, type Side } from './family.ts';
 import { grouped } from './story.ts';
@@ -12,9 +12,9 @@ import { type Link, mustBe, type World } from './world.ts';
 
 /** Beyond the expiry of an HTLC that crosses two channels, LDK's to_self_delay of 144 blocks, and six for each step. */
 const MOST_BLOCKS = 400;
-/** Until here one block at a time: both sides react to the close. */
+/** Until here one block at a time: both sides react to the close. Then eight, and many once nobody races anybody any more. */
 const CAREFULLY = 8;
-const BLOCKS_AT_ONCE = 8;
+const ALL_PREIMAGES_USED = 24;
 
 /** A channel before its close, as our state has it: LDK's is the same, or HTLC signatures would not have fit. */
 export interface Opened {
@@ -47,8 +47,27 @@ export interface ClosingBooks extends Readonly<Record<Side, SideBooks>> {
 
 export async function openBooks(world: World, link: Link): Promise<Opened> {
   const { ours, theirs } = link;
-  const [wallet, purse, { wallet_fees }] = await Promise.all([world.nodes.wallet(ours), world.ldk(theirs).purse(), world.accounts(link)]);
+  const [wallet, purse, { wallet_fees }] = await Promise.all([world.nodes.wallet(ours), world.ldk(theirs).purse(), accountsOf(world, link)]);
   return { state: world.established(link), wallet, purse: purse.total_sat, height: world.nodes.node(ours).height(), wallet_fees };
+}
+
+/** What our log says of fees, and which scripts are our wallet's. */
+interface Accounts {
+  readonly rows: readonly FeeRow[];
+  readonly scripts: ReadonlySet<Hex>;
+  /** Confirmed transactions that the wallet made for itself, sat. */
+  readonly wallet_fees: bigint;
+}
+
+async function accountsOf(world: World, link: Link): Promise<Accounts> {
+  const scripts = new Set<Hex>();
+  let wallet = walletFees.initial();
+  for await (const envelope of world.nodes.node(link.ours).store.readAll()) {
+    wallet = walletFees.apply(wallet, envelope);
+    if (envelope.event.type === 'AddressIssued') scripts.add(envelope.event.script_pubkey);
+  }
+  const own = toFeeLedger(new Map(), wallet).rows.filter(({ kind, status }) => kind === 'payment' && status === 'confirmed');
+  return { scripts, rows: channelFees(link.stream, world.state(link)), wallet_fees: own.reduce((sum, { fee_sat }) => sum + fee_sat, 0n) };
 }
 
 /** Closes a channel without HTLCs, mines until both sides have taken what is theirs, and adds up. */
@@ -68,7 +87,7 @@ export const closeIsSent = (world: World, link: Link): Promise<void> =>
 export async function mineUntilOver(world: World, link: Link, between: (mined: number) => Promise<void> = async () => undefined): Promise<void> {
   for (let mined = 0; !(await isOver(world, link)); ) {
     if (mined > MOST_BLOCKS) throw new Error(await unfinished(world, link, mined));
-    const blocks = mined < CAREFULLY ? 1 : BLOCKS_AT_ONCE;
+    const blocks = mined < CAREFULLY ? 1 : mined < ALL_PREIMAGES_USED ? 8 : 16;
     await world.mine(blocks);
     await between((mined += blocks));
   }
@@ -89,7 +108,7 @@ export async function closeBooks(world: World, link: Link, before: Opened, winne
   const state = world.state(link);
   if (state.phase !== 'closed' || state.spend === undefined) throw new Error(`${link.ours} is ${state.phase} still`);
   const { spend, terms: { funding_satoshis: funding } } = state;
-  const [{ reason, outputs }, accounts, purse] = await Promise.all([world.closedOf(link), world.accounts(link), world.ldk(link.theirs).purse()]);
+  const [{ reason, outputs }, accounts, purse] = await Promise.all([world.closedOf(link), accountsOf(world, link), world.ldk(link.theirs).purse()]);
   const owners = { ourScripts: accounts.scripts, theirScript: purse.script_pubkey, theirPlaces: new Set(outputs.map(({ place }) => place)), ourTxids: new Set(confirmedClaims(state).map(({ claim_txid }) => claim_txid)) };
   const family = await familyOf(parseTx(spend.transaction), await world.chainSince(before.height), owners);
   const shares = sharesOf(before.state, spend, winners, feeOf(family, 'close'));

@@ -1,4 +1,4 @@
-/** LDK's state on disk: its seed, its channel manager, and a monitor for each channel. Each write is on the disk when it returns. */
+/** LDK's state on disk: its seed, its channel manager, and a monitor for each channel. Each write is with the system when it returns, a bench's on the disk. */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { isNull } from './wasm.ts';
 
 /**
  * `full`: each change writes the whole monitor, and the manager before anything is sent, so that a restart goes on from there.
+ * A process that ends loses nothing of it; a power cut is not among its stories.
  * `update`: each change is appended and flushed alone, as a bench wants it; nothing reads it back.
  */
 export type PersistMode = 'full' | 'update';
@@ -28,7 +29,7 @@ export function openFolder(folder: string, mode: PersistMode): LdkFolder {
     seed: loadSeed(join(folder, 'seed')),
     ...(existsSync(manager) ? { saved: { manager: readBytes(manager), monitors: readdirSync(monitors).filter((name) => !name.endsWith('.new')).map((name) => readBytes(join(monitors, name))) } } : {}),
     persist: mode === 'full' ? persistWhole(monitors) : persistUpdates(folder, monitors),
-    saveManager: (state) => writeSafely(manager, state.write()),
+    saveManager: (state) => writeSafely(manager, state.write(), mode === 'update'),
   };
 }
 
@@ -43,15 +44,15 @@ const COMPLETED = ldk.ChannelMonitorUpdateStatus.LDKChannelMonitorUpdateStatus_C
 
 const monitorName = (outpoint: ldk.OutPoint): string => `${toHex(outpoint.get_txid())}_${outpoint.get_index()}`;
 
-function saveMonitor(monitors: string, outpoint: ldk.OutPoint, monitor: ldk.ChannelMonitor): ldk.ChannelMonitorUpdateStatus {
-  writeSafely(join(monitors, monitorName(outpoint)), monitor.write());
+function saveMonitor(monitors: string, outpoint: ldk.OutPoint, monitor: ldk.ChannelMonitor, flush: boolean): ldk.ChannelMonitorUpdateStatus {
+  writeSafely(join(monitors, monitorName(outpoint)), monitor.write(), flush);
   return COMPLETED;
 }
 
 function persistWhole(monitors: string): ldk.Persist {
   return ldk.Persist.new_impl({
-    persist_new_channel: (outpoint, monitor) => saveMonitor(monitors, outpoint, monitor),
-    update_persisted_channel: (outpoint, _update, monitor) => saveMonitor(monitors, outpoint, monitor),
+    persist_new_channel: (outpoint, monitor) => saveMonitor(monitors, outpoint, monitor, false),
+    update_persisted_channel: (outpoint, _update, monitor) => saveMonitor(monitors, outpoint, monitor, false),
     archive_persisted_channel: () => undefined,
   });
 }
@@ -59,10 +60,10 @@ function persistWhole(monitors: string): ldk.Persist {
 function persistUpdates(folder: string, monitors: string): ldk.Persist {
   const log = openSync(join(folder, 'updates.log'), 'a');
   return ldk.Persist.new_impl({
-    persist_new_channel: (outpoint, monitor) => saveMonitor(monitors, outpoint, monitor),
+    persist_new_channel: (outpoint, monitor) => saveMonitor(monitors, outpoint, monitor, true),
     update_persisted_channel(outpoint, update, monitor) {
       // With a block there is no update, and the whole monitor has to be written.
-      if (isNull(update)) return saveMonitor(monitors, outpoint, monitor);
+      if (isNull(update)) return saveMonitor(monitors, outpoint, monitor, true);
       writeSync(log, update.write());
       fsyncSync(log);
       return COMPLETED;
@@ -72,10 +73,10 @@ function persistUpdates(folder: string, monitors: string): ldk.Persist {
 }
 
 /** Whole or not at all, whatever happens. */
-function writeSafely(file: string, bytes: Uint8Array): void {
+function writeSafely(file: string, bytes: Uint8Array, flush: boolean): void {
   const descriptor = openSync(`${file}.new`, 'w');
   writeSync(descriptor, bytes);
-  fsyncSync(descriptor);
+  if (flush) fsyncSync(descriptor);
   closeSync(descriptor);
   renameSync(`${file}.new`, file);
 }

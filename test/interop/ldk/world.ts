@@ -9,7 +9,6 @@ import { type ParsedTx, parseTx } from '../../../src/bolt/03-transactions/tx-par
 import { type Hex, type Hex32, type Msat, type Sat, sat, satToMsat } from '../../../src/bolt/primitives.ts';
 import type { PaymentResult } from '../../../src/commands/pay.ts';
 import { type ChannelState, type EstablishedState, isEstablished } from '../../../src/domain/channel/state.ts';
-import { channelFees, type FeeRow, toFeeLedger, walletFees } from '../../../src/projections/fee-ledger.ts';
 import { auditFile } from '../../../src/playground/audits.ts';
 import type { AuditReport } from '../../../src/projections/audit.ts';
 import { until } from '../../../src/playground/waiting.ts';
@@ -62,14 +61,6 @@ export interface Totals {
   readonly invoices: number;
   /** Payments of ours that have not ended. */
   readonly underWay: number;
-}
-
-/** What our log says of fees, and which scripts are our wallet's. */
-export interface Accounts {
-  readonly rows: readonly FeeRow[];
-  readonly scripts: ReadonlySet<Hex>;
-  /** Confirmed transactions that the wallet made for itself, sat. */
-  readonly wallet_fees: bigint;
 }
 
 export class World {
@@ -177,7 +168,9 @@ export class World {
 
   async #feed(ldk: LdkProcess): Promise<void> {
     const tip = await this.nodes.daemon.height();
-    for (let height = (await ldk.height()) + 1; height <= tip; height++) await ldk.connectBlocks([await this.#block(height)]);
+    const blocks: LdkBlock[] = [];
+    for (let height = (await ldk.height()) + 1; height <= tip; height++) blocks.push(await this.#block(height));
+    if (blocks.length > 0) await ldk.connectBlocks(blocks);
   }
 
   async #block(height: number): Promise<LdkBlock> {
@@ -321,18 +314,6 @@ export class World {
     const closed = (await this.ldk(theirs).closed()).find((each) => each.channel_id === channel_id);
     if (closed === undefined) throw new Error(`${theirs} knows of no close of ${channel_id}`);
     return closed;
-  }
-
-  async accounts({ ours, stream }: Link): Promise<Accounts> {
-    const { store } = this.nodes.node(ours);
-    const scripts = new Set<Hex>();
-    let wallet = walletFees.initial();
-    for await (const envelope of store.readAll()) {
-      wallet = walletFees.apply(wallet, envelope);
-      if (envelope.event.type === 'AddressIssued') scripts.add(envelope.event.script_pubkey);
-    }
-    const payments = toFeeLedger(new Map(), wallet).rows.filter(({ kind, status }) => kind === 'payment' && status === 'confirmed');
-    return { rows: channelFees(stream, this.state({ ours, stream })), scripts, wallet_fees: payments.reduce((sum, { fee_sat }) => sum + fee_sat, 0n) };
   }
 
   // ---- payments of ours
