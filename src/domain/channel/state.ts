@@ -233,6 +233,19 @@ export interface Established {
   readonly announcement: Announcement;
 }
 
+/** What is known of a channel's end. */
+export interface Ending {
+  readonly failure?: Failure;
+  readonly scripts: ShutdownScripts;
+  readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
+  readonly closes?: MutualCloses;
+  readonly spend?: FundingSpend;
+  /** Of older logs: what `onchain` holds now. */
+  readonly sweeps: readonly Sweep[];
+  /** From the first claim on, or the commitment's outputs. */
+  readonly onchain?: Onchain;
+}
+
 export type ChannelState =
   | { readonly phase: 'none' }
   | { readonly phase: 'opening'; readonly step: 'proposed'; readonly proposal: Proposal }
@@ -256,29 +269,9 @@ export type ChannelState =
       readonly received?: ReceivedProposal;
     } & Established)
   /** Failed, or the funding output is spent: the chain decides from here. */
-  | ({
-      readonly phase: 'resolving';
-      readonly failure?: Failure;
-      readonly scripts: ShutdownScripts;
-      readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
-      readonly closes?: MutualCloses;
-      readonly spend?: FundingSpend;
-      /** Of older logs: what `onchain` holds now. */
-      readonly sweeps: readonly Sweep[];
-      /** From the first claim on, or the commitment's outputs. */
-      readonly onchain?: Onchain;
-    } & Established)
+  | ({ readonly phase: 'resolving' } & Ending & Established)
   /** Over, unless a deep reorganisation opens it again: then all that resolving knew is needed. */
-  | ({
-      readonly phase: 'closed';
-      readonly failure?: Failure;
-      readonly scripts: ShutdownScripts;
-      readonly agreed?: { readonly fee_satoshis: Sat; readonly closing_txid: Hex32; readonly signature: Signature };
-      readonly closes?: MutualCloses;
-      readonly spend?: FundingSpend;
-      readonly sweeps: readonly Sweep[];
-      readonly onchain?: Onchain;
-    } & Established)
+  | ({ readonly phase: 'closed' } & Ending & Established)
   /** The opening came to nothing; no money was at stake. `channel_id`: the name both sides last knew it by. */
   | { readonly phase: 'abandoned'; readonly code: string; readonly reason: string; readonly peer_id: NodeId; readonly channel_id: Hex32 };
 
