@@ -1,4 +1,4 @@
-/** `npm run test:crash`: 200 kills: 120 of nodes that pay, on SQLite, with torn and lost tails; 30 on EventStoreDB's protocol; 50 while channels close and resolve. Ends with 0 for each kind of loss, or with exit code 1. */
+/** `npm run test:crash`: 210 kills: 120 of nodes that pay, on SQLite, with torn and lost tails; 30 on EventStoreDB's protocol; 60 while channels close and resolve, every ending in both formats. Ends with 0 for each kind of loss, or with exit code 1. */
 import { parseArgs } from 'node:util';
 import { runCrashes, type CrashReport } from './crashes.ts';
 import { runEndings, type EndingsReport } from './endings/endings.ts';
@@ -10,7 +10,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '120' },
     'esdb-kills': { type: 'string', default: '30' },
     'server-kills': { type: 'string', default: '4' },
-    'ending-kills': { type: 'string', default: '50' },
+    'ending-kills': { type: 'string', default: '60' },
     /** One story of an ending alone, by its number. */
     story: { type: 'string' },
   },

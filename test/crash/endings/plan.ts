@@ -49,7 +49,7 @@ export const nameOf = ({ ending, format, opener, closer }: Story): string =>
   `${ending}, ${format === 'static_remotekey' ? format : 'anchors'}, opened by ${opener}${ending === 'theft' ? '' : `, closed by ${closer}`}`;
 
 /** Kills in one story: fewer leave no room, more come when all is over. */
-const PER_STORY = 6;
+const PER_STORY = 5;
 
 /** Stories that kill exactly so often; every ending in both formats, round after round. */
 export function drawStories(seed: number, kills: number): readonly Story[] {
