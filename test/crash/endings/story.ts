@@ -304,7 +304,7 @@ export class Telling {
     else {
       await stage.kill(blow.victim);
       if (onChain) stage.strikeBlock();
-      if (!(await stage.wake(blow.victim, blow.fuse))) return;
+      if (!(await stage.wake(blow.victim, blow.fuse))) return void act.begin().catch(() => undefined);
       await stage.connect();
     }
     void act.begin().catch(() => undefined);
