@@ -103,7 +103,7 @@ async function changeFeerates(world: World, byUs: Link, byLdk: Link): Promise<vo
   }
   const last = world.established(byLdk).terms.format === 'static_remotekey' ? LOW_WITHOUT_ANCHORS : feerateOf(byLdk);
   for (const feerate of [3_000, last]) {
-    await world.ldk(byLdk.theirs).setFeerate(feerate);
+    await world.setFeerate(byLdk.theirs, feerate);
     await reaches(byLdk, feerate);
     await payLdk(world, byLdk, msat(1_000_000));
   }

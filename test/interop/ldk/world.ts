@@ -68,6 +68,7 @@ export class World {
   readonly ours: readonly string[];
   readonly #ldks = new Map<string, LdkProcess>();
   readonly #ports = new Map<string, number>();
+  readonly #feerates = new Map<string, number>();
   readonly #sending = new Set<Promise<void>>();
   readonly #blocks = new Map<Hex32, LdkBlock>();
   /** Transactions of LDK's that the daemon did not take. */
@@ -95,7 +96,7 @@ export class World {
   async startLdk(name: string): Promise<LdkProcess> {
     const { daemon, dataDir } = this.nodes;
     const height = await daemon.height();
-    const options = { folder: join(dataDir, name), persist: 'full', port: this.#ports.get(name), tip: { height, block_hash: await daemon.hashAt(height) } } as const;
+    const options = { folder: join(dataDir, name), persist: 'full', port: this.#ports.get(name), feerate_per_kw: this.#feerates.get(name), tip: { height, block_hash: await daemon.hashAt(height) } } as const;
     const ldk = await startLdk(name, options, {
       broadcast: (transactions) => this.#broadcast(name, transactions),
       fund: (script_pubkey, value) => this.#fund(script_pubkey, value),
@@ -127,6 +128,12 @@ export class World {
     await this.nodes.start(ours);
     await this.caughtUp();
     for (const each of theirs) await this.connect(ours, each);
+  }
+
+  /** sat per 1000 weight, also after a restart: LDK's estimator is ours to keep. */
+  async setFeerate(name: string, feerate_per_kw: number): Promise<void> {
+    this.#feerates.set(name, feerate_per_kw);
+    await this.ldk(name).setFeerate(feerate_per_kw);
   }
 
   async haltLdk(name: string): Promise<void> {
