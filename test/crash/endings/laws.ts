@@ -40,8 +40,9 @@ export interface Judgement {
 }
 
 /** Judges a story that came to its end. What is wrong is a loss. */
-export async function judge(story: Story, told: Told, losses: Losses): Promise<Judgement> {
-  const everybody = await Promise.all((story.ending === 'relay' ? CAST : SIDES).map((side) => endOf(side, told)));
+export async function judge(story: Story, asTold: Told, losses: Losses): Promise<Judgement> {
+  const everybody = await Promise.all((story.ending === 'relay' ? CAST : SIDES).map((side) => endOf(side, asTold)));
+  const told = withRefusals(asTold, everybody);
   const lose: Losses['add'] = (kind, what) => losses.add(kind, `${nameOf(story)}: ${what}`);
   const peers = comparePeers();
   for (const { side, log, report } of everybody) {
@@ -65,6 +66,13 @@ export async function judge(story: Story, told: Told, losses: Losses): Promise<J
   const found = checkChain(story, told, ends, lose);
   const sum = (numberOf: (report: AuditReport) => number) => everybody.reduce((total, { report }) => total + numberOf(report), 0);
   return { events: sum(({ events }) => events), signatures: sum(({ signatures_verified }) => signatures_verified), followers: found, replaced: ends.reduce((total, { log }) => total + replacements(log), 0) };
+}
+
+/** A payee that looks at an HTLC anew after a power cut, with too few blocks left, refuses it: then its payer has it back. */
+function withRefusals(told: Told, everybody: readonly Ended[]): Told {
+  const refused = new Set(everybody.flatMap(({ log }) => log.filter(({ event }) => event.type === 'InvoiceHtlcRefused').map(({ stream }) => stream)));
+  const asItWas = (payment: Payment): Payment => (refused.has(invoiceStream(payment.payment_hash)) ? { ...payment, fate: 'timed_out', winner: payment.by } : payment);
+  return { ...told, payments: told.payments.map(asItWas), booked: told.booked.map(asItWas) };
 }
 
 type Lose = Losses['add'];

@@ -35,7 +35,7 @@ export interface Told {
   /** What each wallet held before the end began, sat. */
   readonly before: Readonly<Record<Side, bigint>>;
   /** HTLCs in the transaction that ends the channel, if it is a commitment. */
-  readonly booked: readonly BookedHtlc[];
+  readonly booked: readonly Payment[];
   /** What each side holds beside them, msat. */
   readonly balances: Readonly<Record<Side, bigint>>;
 }
@@ -78,7 +78,7 @@ export class Telling {
   #funding!: { readonly txid: Hex32; readonly index: number };
   #began = 0;
   #before: Record<Side, bigint> = { ours: 0n, theirs: 0n };
-  #booked: readonly BookedHtlc[] = [];
+  #booked: readonly Payment[] = [];
   #balances: Record<Side, bigint>;
   readonly #thief = new Thief();
 
