@@ -1,10 +1,13 @@
 /** Three projects: stories with a short patience, stories of a real chain and properties with a long one. A seed is printed with each failure. */
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const shared = { setupFiles: ['test/support/setup.ts'], pool: 'forks' } as const;
 
 export default defineConfig({
   test: {
+    // The default leaves one core idle; our tests wait for disks, daemons and each other more than they compute.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {
