@@ -24,7 +24,7 @@ import { openSqliteStore, type SqliteStoreOptions } from '../../../src/adapters/
 import { hex32, point } from '../../../src/bolt/primitives.ts';
 import type { EventEnvelope } from '../../../src/events/envelope.ts';
 import type { Event } from '../../../src/events/registry.ts';
-import { LogCorrupt } from '../../../src/events/store.ts';
+import { StoreError } from '../../../src/events/store.ts';
 import { createLogVerifier } from '../../../src/events/verify.ts';
 import { crypto } from '../../../src/bolt/crypto.ts';
 import { originOf } from '../../../src/events/checkpoint.ts';
@@ -97,10 +97,10 @@ async function collect<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
 const endOfFrames = (wal: Buffer): number => wal.findLastIndex((byte) => byte !== 0) + 1;
 
 /** The hashes of all events, read by position and again by stream, without a thread of its own; or why the log is refused. */
-function readHashes(file: string): readonly string[] | LogCorrupt {
+function readHashes(file: string): readonly string[] | StoreError {
   let storage: LogStorage | undefined;
   try {
-    storage = openSqliteStorage({ file });
+    storage = openSqliteStorage({ file, readOnly: true });
     openLog(storage, { key: { ...key, seed: logKeySeed }, verify: true });
     const all = storage.readAll(0, 10_000).map(([, , hash]) => hash);
     const byStream = Array.from({ length: 12 }, (_, n) =>
@@ -109,7 +109,7 @@ function readHashes(file: string): readonly string[] | LogCorrupt {
     expect(byStream.flat()).toEqual(all);
     return all;
   } catch (error) {
-    if (!(error instanceof LogCorrupt)) throw error;
+    if (!(error instanceof StoreError)) throw error;
     return error;
   } finally {
     storage?.close();
@@ -190,7 +190,7 @@ describe('a database file', () => {
       for (const end of ['', '-wal', '-shm']) rmSync(flipped + end, { force: true });
       writeFileSync(flipped, damaged);
       const read = readHashes(flipped);
-      if (read instanceof LogCorrupt) found += 1;
+      if (read instanceof StoreError) found += 1;
       else expect(read, `bit ${n % 8} of byte ${place} flipped`).toEqual(written);
     }
     expect(found).toBeGreaterThan(100);
