@@ -1,5 +1,6 @@
 /** Ours and LDK on one litecoind: blocks for both, channels between them, and the books of both held against each other. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { hash, hashes, rawHex, txOut } from '../../../src/adapters/chain/bitcoind/answers.ts';
 import { readBlock } from '../../../src/adapters/chain/bitcoind/raw-block.ts';
@@ -22,6 +23,8 @@ export type Format = 'anchors_zero_fee_htlc_tx' | 'static_remotekey';
 export const FORMATS: readonly Format[] = ['anchors_zero_fee_htlc_tx', 'static_remotekey'];
 /** LDK asks for six, and so does the announcement of a channel. */
 export const DEPTH = 6;
+const CONNECT_TRIES = 5;
+const CONNECT_PAUSE_MS = 200;
 /** With these LDK pays for anchors and HTLC transactions: several, for claims that do not wait for each other. */
 const PURSE = { coins: 12, each: sat(150_000) };
 
@@ -154,9 +157,17 @@ export class World {
     await this.nodes.stop();
   }
 
-  /** One of ours dials LDK, and keeps dialling. */
+  /** One of ours dials LDK, and keeps dialling. LDK hangs up on one of two connections that were made at once. */
   async connect(ours: string, theirs: string): Promise<void> {
-    await this.nodes.node(ours).connect(await this.ldk(theirs).about());
+    const peer = await this.ldk(theirs).about();
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.nodes.node(ours).connect(peer);
+      } catch (error) {
+        if (tries === CONNECT_TRIES) throw error;
+        await sleep(CONNECT_PAUSE_MS);
+      }
+    }
   }
 
   // ---- chain
