@@ -6,7 +6,7 @@ import { mayBeForgotten } from '../domain/channel/funding.ts';
 import { awaitsFunding } from '../domain/channel/opening-facts.ts';
 import { isEstablished, type ChannelState, type EstablishedState } from '../domain/channel/state.ts';
 import { rollBackFacts, watchedOutputs } from '../domain/onchain/decide.ts';
-import type { OutPoint } from '../domain/onchain/types.ts';
+import { outPointKey, type OutPoint } from '../domain/outpoint.ts';
 import type { Block, Chain, ChainEvent, Signer } from '../domain/ports.ts';
 import type { ChannelLoop } from './channel-loop.ts';
 import type { Channels } from './channels.ts';
@@ -182,11 +182,11 @@ export class ChainInbox {
   /** A block may hold a commitment, a second stage upon it and what spends that: each is told once the one before it is known. */
   async #tellSpends(loop: ChannelLoop, spends: BlockSpends, funding_spend: ReceiveBlock['funding_spend']): Promise<void> {
     const told = new Set<string>();
-    const isNews = (output: OutPoint) => !told.has(nameOf(output));
+    const isNews = (output: OutPoint) => !told.has(outPointKey(output));
     for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
       const news = spends.among(watchedOutputs(loop.state).filter(isNews));
       if (generation > 0 && news.length === 0) return;
-      for (const spend of news) told.add(nameOf(spend));
+      for (const spend of news) told.add(outPointKey(spend));
       await this.#send(loop, { type: 'ReceiveBlock', height: spends.height, funding_spend: generation === 0 ? funding_spend : undefined, spends: news });
     }
   }
@@ -252,5 +252,3 @@ const endOf = (state: ChannelState): BlockHeight => (state.phase === 'resolving'
 const describe = (event: ChainEvent): string => (event.type === 'block_connected' ? `block ${event.block.height}` : `the roll-back to block ${event.tip.height}`);
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());
-
-const nameOf = ({ txid, output_index }: OutPoint): string => `${txid}:${output_index}`;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
-import { main } from '../../src/cli/fulgurite.ts';
 import type { ChannelEvent } from '../../src/events/channel/index.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { appendAll, FUNDING, forceClose, logOptions, openPair, pay, writeLog, type ChannelPair, type Node } from '../support/audited-pair.ts';
+import { runCli } from '../support/daemons.ts';
 
 let folder: string;
 let data: string;
@@ -29,12 +29,6 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function run(...argv: string[]) {
-  let [out, err] = ['', ''];
-  const code = await main(argv, { stdout: { write: (text) => ((out += text), true) }, stderr: { write: (text) => ((err += text), true) } });
-  return { code, out, err };
-}
-
 const factsOf = <T extends ChannelEvent['type']>({ log }: Node, type: T) => log.flatMap(({ events }) => events).filter((event): event is Extract<ChannelEvent, { type: T }> => event.type === type);
 
 /** Of the commitment: 1,124 weight at 1,000 sat per 1000 weight. */
@@ -42,7 +36,7 @@ const COMMITMENT_FEE = 1_124n;
 
 describe('fulgurite fees', () => {
   it('is a table of transactions with who paid, and the sums', async () => {
-    const { code, out, err } = await run('fees', data);
+    const { code, out, err } = await runCli('fees', data);
     expect({ code, err }).toEqual({ code: 0, err: '' });
     const [alices, bobs] = out.split(/^(?=bob )/m) as [string, string];
     const { txid } = factsOf(pair.alice, 'FundingSpent')[0]!;
@@ -53,24 +47,24 @@ describe('fulgurite fees', () => {
   });
 
   it('gives JSON, and the past', async () => {
-    const [alice, bob] = JSON.parse((await run('fees', '--json', data)).out);
+    const [alice, bob] = JSON.parse((await runCli('fees', '--json', data)).out);
     expect(alice).toMatchObject({ node: 'alice', totals: { remote_sat: '0', unknown_sat: '0' } });
     expect(bob.totals.remote_sat).toBe(String(COMMITMENT_FEE));
     for (const { inputs_sat, outputs_sat, fee_sat } of [...alice.rows, ...bob.rows]) expect(BigInt(inputs_sat) - BigInt(outputs_sat)).toBe(BigInt(fee_sat));
     expect(alice.rows[0].inputs_sat).toBe(String(FUNDING));
-    const [then] = JSON.parse((await run('fees', '--json', '--at', '5', '--node', 'alice', data)).out);
+    const [then] = JSON.parse((await runCli('fees', '--json', '--at', '5', '--node', 'alice', data)).out);
     expect(then).toMatchObject({ position: '5', rows: [], totals: { fee_sat: '0' } });
   });
 
   it('refuses a path that is none, and a place that no log has', async () => {
-    expect((await run('fees', join(folder, 'nowhere'))).code).toBe(2);
-    expect(await run('fees', '--at', '99999', data)).toMatchObject({ code: 2, err: expect.stringContaining('position_out_of_range') });
+    expect((await runCli('fees', join(folder, 'nowhere'))).code).toBe(2);
+    expect(await runCli('fees', '--at', '99999', data)).toMatchObject({ code: 2, err: expect.stringContaining('position_out_of_range') });
   });
 });
 
 describe('fulgurite audit', () => {
   it('explains the close to either side', async () => {
-    const { code, out } = await run('audit', data);
+    const { code, out } = await runCli('audit', data);
     expect(code).toBe(0);
     expect(out).toMatch(/by the user: force_closed_by_user: as asked \(ChannelFailed, position \d+, revision \d+\)/);
     expect(out).toMatch(/by the peer: remote_on_chain: the peer published its commitment \(FundingSpent/);
@@ -79,7 +73,7 @@ describe('fulgurite audit', () => {
   });
 
   it('gives it as JSON, too', async () => {
-    const { audits } = JSON.parse((await run('audit', '--json', data)).out);
+    const { audits } = JSON.parse((await runCli('audit', '--json', data)).out);
     expect(audits[0].closes).toMatchObject([{ by: 'user', cause: { type: 'ChannelFailed', code: 'force_closed_by_user', reason: 'as asked' }, kind: 'local', resolved: true, outputs_equal_state: 'yes', fees: { unknown_sat: '0' } }]);
     expect(audits[1].closes).toMatchObject([{ by: 'remote', kind: 'remote', txid: audits[0].closes[0].txid }]);
   });
@@ -90,7 +84,7 @@ describe('GET /v1/fees', () => {
     const store = await writeLog(pair.alice);
     const server = await createHttpServer({ nodes: [{ name: 'alice', node_id: pair.alice.signer.nodeId, store }] });
     const get = async (url: string) => (await server.app.inject(url)).json();
-    const [cli] = JSON.parse((await run('fees', '--json', '--node', 'alice', data)).out);
+    const [cli] = JSON.parse((await runCli('fees', '--json', '--node', 'alice', data)).out);
     expect((await get('/v1/fees')).fees).toEqual([{ node: 'alice', rows: cli.rows, channels: cli.channels, totals: cli.totals }]);
     expect(await get('/v1/fees?as_of=5')).toMatchObject({ as_of: [{ position: '5' }], fees: [{ rows: [], totals: { fee_sat: '0' } }] });
     expect((await server.app.inject('/v1/fees?node=carol')).statusCode).toBe(404);

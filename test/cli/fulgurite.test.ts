@@ -6,11 +6,11 @@ import Database from 'libsql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
 import { chooseCryptoBackend } from '../../src/bolt/crypto-native.ts';
-import { main } from '../../src/cli/fulgurite.ts';
 import { canonicalEntry, digestEntry, readEntry } from '../../src/events/canonical.ts';
 import { ZERO_HASH } from '../../src/events/envelope.ts';
 import type { Hex32 } from '../../src/bolt/primitives.ts';
 import { appendAll, closeTogether, logOptions, openPair, pay, WRONG_SIGNATURE, type ChannelPair } from '../support/audited-pair.ts';
+import { runCli } from '../support/daemons.ts';
 
 let folder: string;
 let data: string;
@@ -32,18 +32,9 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function run(...argv: string[]) {
-  let [out, err] = ['', ''];
-  const code = await main(argv, {
-    stdout: { write: (text) => ((out += text), true) },
-    stderr: { write: (text) => ((err += text), true) },
-  });
-  return { code, out, err };
-}
-
 describe('fulgurite audit', () => {
   it('passes a data folder, and says what it verified of each node', async () => {
-    const { code, out, err } = await run('audit', data);
+    const { code, out, err } = await runCli('audit', data);
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toMatch(new RegExp(`alice ${pair.alice.signer.nodeId}: ok`));
     expect(out).toMatch(/bob .*: ok/);
@@ -51,7 +42,7 @@ describe('fulgurite audit', () => {
   });
 
   it('gives JSON: sums over all logs, and each log', async () => {
-    const { code, out } = await run('audit', '--json', data);
+    const { code, out } = await runCli('audit', '--json', data);
     const report = JSON.parse(out);
     expect(code).toBe(0);
     expect(report).toMatchObject({ ok: true, logs: 2, msat_difference: '0', failures: [] });
@@ -62,13 +53,13 @@ describe('fulgurite audit', () => {
 
   it('takes one node\'s folder, its database, or --node', async () => {
     for (const argv of [[join(data, 'bob')], [join(data, 'bob', 'log.sqlite')], ['--node', 'bob', data]]) {
-      const { code, out } = await run('audit', '--json', ...argv);
+      const { code, out } = await runCli('audit', '--json', ...argv);
       expect({ code, logs: JSON.parse(out).logs }).toEqual({ code: 0, logs: 1 });
     }
   });
 
   it('replays without the signatures when asked to', async () => {
-    const { out } = await run('audit', '--replay-only', '--json', data);
+    const { out } = await runCli('audit', '--replay-only', '--json', data);
     expect(JSON.parse(out)).toMatchObject({ ok: true, signatures_verified: 0 });
   });
 });
@@ -92,14 +83,14 @@ describe('a data folder that was tampered with', () => {
       const row = rows[position]!;
       update(db, { ...row, entry: row.entry.replace('"recorded_at":"2026', '"recorded_at":"2027') });
     });
-    const { code, err } = await run('audit', copy);
+    const { code, err } = await runCli('audit', copy);
     expect(code).toBe(1);
     expect(err).toMatch(new RegExp(`alice: stream \\S+ revision \\d+ \\(position ${position}\\): log_corrupt: `));
   });
 
   it('the last event cut: exit 1', async () => {
     const copy = tampered((db, rows) => db.prepare('DELETE FROM events WHERE position = ?').run(rows.length - 1));
-    const { code, err } = await run('audit', copy);
+    const { code, err } = await runCli('audit', copy);
     expect(code).toBe(1);
     expect(err).toContain('cut short');
   });
@@ -110,7 +101,7 @@ describe('a data folder that was tampered with', () => {
       update(db, { ...a, entry: b.entry, hash: b.hash });
       update(db, { ...b, entry: a.entry, hash: a.hash });
     });
-    const { code, err } = await run('audit', copy);
+    const { code, err } = await runCli('audit', copy);
     expect(code).toBe(1);
     expect(err).toMatch(/\(position 20\)/);
   });
@@ -128,7 +119,7 @@ describe('a data folder that was tampered with', () => {
         update(db, { ...row, entry: text, hash: previous_hash });
       }
     });
-    const { code, err } = await run('audit', copy);
+    const { code, err } = await runCli('audit', copy);
     expect(code).toBe(1);
     expect(err).toContain(`stream ${victim!.stream} revision ${victim!.revision} (position ${victim!.position}): wrong_signature`);
     expect(err).toContain('checkpoint');
@@ -146,7 +137,7 @@ describe('a data folder that was tampered with', () => {
       }
     });
     cpSync(join(data, 'bob'), join(copy, 'bob'), { recursive: true });
-    const { code, err } = await run('audit', copy);
+    const { code, err } = await runCli('audit', copy);
     expect(code).toBe(1);
     expect(err).toContain(`bob: stream ${pair.bob.stream} revision 0`);
     expect(err).toContain(`peers_disagree: htlc_minimum_msat of open_channel: expected 7 as in the log of alice (stream ${pair.alice.stream} revision 0), got 1`);
@@ -156,7 +147,7 @@ describe('a data folder that was tampered with', () => {
     const copy = mkdtempSync(join(folder, 'garbage-'));
     for (const [name, bytes] of [['log.sqlite', 'SQLite format 3\0 and then nothing of the kind'], ['bundle', 'hello\n'], ['empty', '']] as const) {
       writeFileSync(join(copy, name), bytes);
-      const { code, err } = await run('audit', join(copy, name));
+      const { code, err } = await runCli('audit', join(copy, name));
       expect(code).toBe(1);
       expect(err).toMatch(/expected|not_a_log|log_corrupt/);
     }
@@ -166,28 +157,28 @@ describe('a data folder that was tampered with', () => {
 describe('fulgurite log export', () => {
   it('writes a bundle that passes the audit, and one that was changed does not', async () => {
     const bundle = join(folder, 'alice.bundle');
-    const { code, out } = await run('log', 'export', join(data, 'alice'), '-o', bundle);
+    const { code, out } = await runCli('log', 'export', join(data, 'alice'), '-o', bundle);
     expect(code).toBe(0);
     expect(out).toContain(`events of node ${pair.alice.signer.nodeId}`);
-    expect((await run('audit', bundle)).code).toBe(0);
+    expect((await runCli('audit', bundle)).code).toBe(0);
     const text = readFileSync(bundle, 'utf8');
     writeFileSync(bundle, text.replace('"amount_msat":"20000000"', '"amount_msat":"20000001"'));
-    expect(await run('audit', bundle)).toMatchObject({ code: 1, err: expect.stringMatching(/revision \d+/) });
-    expect((await run('log', 'export', join(data, 'alice'), '-o', bundle)).err).toContain('file_exists');
-    expect((await run('log', 'export', join(data, 'alice'), '-o', bundle, '--force')).code).toBe(0);
+    expect(await runCli('audit', bundle)).toMatchObject({ code: 1, err: expect.stringMatching(/revision \d+/) });
+    expect((await runCli('log', 'export', join(data, 'alice'), '-o', bundle)).err).toContain('file_exists');
+    expect((await runCli('log', 'export', join(data, 'alice'), '-o', bundle, '--force')).code).toBe(0);
   });
 
   it('writes to standard output without a file, and needs one log', async () => {
-    const { code, out } = await run('log', 'export', '--node', 'bob', data);
+    const { code, out } = await runCli('log', 'export', '--node', 'bob', data);
     expect(code).toBe(0);
     expect(JSON.parse(out.split('\n')[0]!)).toMatchObject({ format: 'fulgurite-bundle', version: 1, node_id: pair.bob.signer.nodeId });
-    expect(await run('log', 'export', data)).toMatchObject({ code: 2, err: expect.stringContaining('node_required') });
+    expect(await runCli('log', 'export', data)).toMatchObject({ code: 2, err: expect.stringContaining('node_required') });
   });
 });
 
 describe('fulgurite log show', () => {
   it('numbers the messages of a channel and shows what each left', async () => {
-    const { code, out } = await run('log', 'show', '--node', 'alice', data);
+    const { code, out } = await runCli('log', 'show', '--node', 'alice', data);
     expect(code).toBe(0);
     const lines = out.split('\n');
     expect(lines[0]).toBe(`alice ${pair.alice.stream}`);
@@ -201,39 +192,39 @@ describe('fulgurite log show', () => {
   });
 
   it('is the same in JSON, one array', async () => {
-    const lines = JSON.parse((await run('log', 'show', '--json', '--channel', 'channel-alice', data)).out);
+    const lines = JSON.parse((await runCli('log', 'show', '--json', '--channel', 'channel-alice', data)).out);
     expect(lines[0]).toMatchObject({ node: 'bob', channel: pair.bob.stream, number: 1, direction: 'received', name: 'open_channel' });
     expect(lines.at(-1)).toMatchObject({ direction: 'fact', name: 'ChannelResolved', phase: 'closed' });
   });
 
   it('names the channels there are when asked for another', async () => {
-    expect(await run('log', 'show', '--channel', 'channel-carol', data)).toMatchObject({ code: 2, err: expect.stringContaining('channel-bob-1') });
+    expect(await runCli('log', 'show', '--channel', 'channel-carol', data)).toMatchObject({ code: 2, err: expect.stringContaining('channel-bob-1') });
   });
 });
 
 describe('fulgurite balance', () => {
   it('shows what each node owns in the end', async () => {
-    const { code, out } = await run('balance', data);
+    const { code, out } = await runCli('balance', data);
     expect(code).toBe(0);
     expect(out).toMatch(/alice at position \d+/);
     expect(out).toMatch(/owned_msat/);
   });
 
   it('shows a position of the past', async () => {
-    const lines = JSON.parse((await run('log', 'show', '--json', '--node', 'alice', data)).out) as { name: string; position: string }[];
+    const lines = JSON.parse((await runCli('log', 'show', '--json', '--node', 'alice', data)).out) as { name: string; position: string }[];
     const added = lines.find((line) => line.name === 'update_add_htlc')!.position;
-    const [sheet] = JSON.parse((await run('balance', '--json', '--at', added, '--node', 'alice', data)).out);
+    const [sheet] = JSON.parse((await runCli('balance', '--json', '--at', added, '--node', 'alice', data)).out);
     expect(sheet).toMatchObject({ node: 'alice', position: added, totals: { local_msat: '880000000', offered_msat: '20000000', owned_msat: '900000000' } });
   });
 
   it('shows a time of the past, before anything too', async () => {
-    const sheets = JSON.parse((await run('balance', '--json', '--at', '2025-06-01', data)).out);
+    const sheets = JSON.parse((await runCli('balance', '--json', '--at', '2025-06-01', data)).out);
     expect(sheets).toMatchObject([{ node: 'alice', events: 0, totals: { owned_msat: '0' } }, { node: 'bob' }]);
   });
 
   it('refuses a position beyond the log, and what is neither position nor time', async () => {
-    expect(await run('balance', '--at', '99999', data)).toMatchObject({ code: 2, err: expect.stringContaining('got 99999') });
-    expect(await run('balance', '--at', 'noon', data)).toMatchObject({ code: 2, err: expect.stringContaining('got noon') });
+    expect(await runCli('balance', '--at', '99999', data)).toMatchObject({ code: 2, err: expect.stringContaining('got 99999') });
+    expect(await runCli('balance', '--at', 'noon', data)).toMatchObject({ code: 2, err: expect.stringContaining('got noon') });
   });
 });
 
@@ -247,15 +238,15 @@ describe('wrong usage', () => {
     [['playground', '--port', 'x']],
     [['audit', '--node', 'carol', 'DATA']],
   ])('%j: exit 2, with a word of help on standard error', async (argv) => {
-    const { code, out, err } = await run(...argv.map((word) => (word === 'DATA' ? data : word)));
+    const { code, out, err } = await runCli(...argv.map((word) => (word === 'DATA' ? data : word)));
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).not.toBe('');
   });
 
   it('--help and --version end well, on standard output, with examples', async () => {
-    expect(await run('--version')).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+    expect(await runCli('--version')).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
     for (const argv of [['--help'], ['audit', '--help'], ['log', 'show', '--help'], ['log', 'export', '--help'], ['balance', '--help'], ['playground', '--help']]) {
-      const { code, out } = await run(...argv);
+      const { code, out } = await runCli(...argv);
       expect(code).toBe(0);
       expect(out).toContain('Usage: fulgurite');
       if (argv.length > 1) expect(out).toContain('Examples:');
@@ -263,7 +254,7 @@ describe('wrong usage', () => {
   });
 
   it('with --json says why as JSON on standard error', async () => {
-    const { err } = await run('audit', '--json', 'nowhere');
+    const { err } = await runCli('audit', '--json', 'nowhere');
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'no_log', message: expect.stringContaining('got nothing') } });
   });
 });

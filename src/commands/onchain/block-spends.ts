@@ -2,7 +2,8 @@
 import { parseTx } from '../../bolt/03-transactions/tx-parse.ts';
 import type { BlockHeight, Hex, Hex32 } from '../../bolt/primitives.ts';
 import type { ChannelState } from '../../domain/channel/state.ts';
-import type { OutPoint, WatchedSpend } from '../../domain/onchain/types.ts';
+import type { WatchedSpend } from '../../domain/onchain/types.ts';
+import { outPointKey, type OutPoint } from '../../domain/outpoint.ts';
 import type { Block } from '../../domain/ports.ts';
 
 export interface Spend {
@@ -23,9 +24,9 @@ export interface BlockSpends {
 export function spendsIn({ height, transactions }: Block): BlockSpends {
   const spends = new Map<string, Spend>();
   for (const { txid, transaction } of transactions) {
-    for (const [input_index, { txid: spent, index }] of parseTx(transaction).inputs.entries()) spends.set(`${spent}:${index}`, { txid, input_index, transaction });
+    for (const [input_index, { txid: spent, index }] of parseTx(transaction).inputs.entries()) spends.set(outPointKey({ txid: spent, output_index: index }), { txid, input_index, transaction });
   }
-  const of = ({ txid, output_index }: OutPoint) => spends.get(`${txid}:${output_index}`);
+  const of = (output: OutPoint) => spends.get(outPointKey(output));
   return {
     height,
     of,

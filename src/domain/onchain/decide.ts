@@ -15,6 +15,7 @@ import { evolveResolving, isAt, NOTHING_ON_CHAIN } from './evolve.ts';
 import { isBuried, isRipe, peersDelay, phaseOf, ruleFor } from './output-lifecycle.ts';
 import { isWorthClaiming } from './planning.ts';
 import { failuresDue, preimagesIn, type UpstreamFact } from './preimages.ts';
+import { outPointKey } from '../outpoint.ts';
 import type { ChainOutput, FundedClaim, OutPoint, WatchedSpend } from './types.ts';
 
 type Fact = OnchainEvent | UpstreamFact;
@@ -111,16 +112,14 @@ function isResolved(state: ResolvingState, height: BlockHeight): boolean {
   const { spend, onchain = NOTHING_ON_CHAIN, commitments } = state;
   if (spend === undefined || !isBuried(spend.block_height, height)) return false;
   const told = commitments.htlcs.every(({ direction, id, known_preimage }) => direction === 'received' || known_preimage !== undefined || onchain.failed.includes(id));
-  const claimed = new Set(liveClaims(state).flatMap(({ inputs }) => inputs.map(keyOf)));
-  return told && mayForget(state, height) && onchain.outputs.every((output) => isDone(state, output, height, claimed.has(keyOf(output))));
+  const claimed = new Set(liveClaims(state).flatMap(({ inputs }) => inputs.map(outPointKey)));
+  return told && mayForget(state, height) && onchain.outputs.every((output) => isDone(state, output, height, claimed.has(outPointKey(output))));
 }
 
 /** Of a revoked commitment that we could not rebuild something may be left that we do not see: it is kept in sight for as long as it could matter. */
 function mayForget(state: ResolvingState, height: BlockHeight): boolean {
   return state.spend!.kind !== 'revoked' || allOutputsKnown(state) || isBuried(state.spend!.block_height + peersDelay(state.terms), height);
 }
-
-const keyOf = ({ txid, output_index }: OutPoint): string => `${txid}:${output_index}`;
 
 function isDone(state: ResolvingState, output: ChainOutput, height: BlockHeight, claimed: boolean): boolean {
   switch (phaseOf(state, output, height, claimed)) {

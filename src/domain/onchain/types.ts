@@ -12,14 +12,11 @@ import type { BlockHeight, Hex, Hex32, Point, Sat, Signature } from '../../bolt/
 import type { SweepInput } from '../../bolt/03-transactions/claim-tx.ts';
 import type { UnsignedTx, Witness } from '../../bolt/03-transactions/tx.ts';
 import type { ClaimKind, CommitmentOutputFact, WalletShare } from '../../events/channel/onchain.ts';
+import type { OutPoint } from '../outpoint.ts';
 
 export type { ClaimKind, WalletShare } from '../../events/channel/onchain.ts';
 export type { Feerates } from '../feerates.ts';
-
-export interface OutPoint {
-  readonly txid: Hex32;
-  readonly output_index: number;
-}
+export type { OutPoint } from '../outpoint.ts';
 
 /** A block holds a transaction that spends the output. */
 export interface OutputSpend {

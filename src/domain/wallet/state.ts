@@ -1,16 +1,10 @@
 /** The wallet as its events leave it: scripts handed out, coins, transactions of ours on their way. */
 import type { BlockHeight, Hex, Hex32, Sat } from '../../bolt/primitives.ts';
+import type { OutPoint, OutPointKey } from '../outpoint.ts';
 
 /** BIP 44's last level but one: `receive` is shown to others, `change` is not. */
+export { outPointKey, type OutPoint, type OutPointKey } from '../outpoint.ts';
 export type Branch = 'receive' | 'change';
-
-/** `<txid>:<output index>`. */
-export type OutPointKey = string;
-
-export interface OutPoint {
-  readonly txid: Hex32;
-  readonly output_index: number;
-}
 
 export interface ScriptInfo {
   readonly branch: Branch;
@@ -59,8 +53,6 @@ export interface WalletState {
 }
 
 export const initialWallet: WalletState = { next: { receive: 0, change: 0 }, scripts: new Map(), coins: new Map(), transactions: new Map(), scanned: [] };
-
-export const outPointKey = ({ txid, output_index }: OutPoint): OutPointKey => `${txid}:${output_index}`;
 
 /** In sat. Every coin of ours that no block has spent is in one of the first four. */
 export interface WalletBalance {
