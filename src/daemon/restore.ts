@@ -77,7 +77,7 @@ function hasMarks(file: string, node_id: Parts['node_id']): boolean {
   return size > 0;
 }
 
-const filesOf = (database: string): readonly string[] => ['', '-wal', '-shm'].map((end) => database + end).filter((file) => existsSync(file));
+const filesOf = (database: string): readonly string[] => ['', '-wal', '-shm', '-tail'].map((end) => database + end).filter((file) => existsSync(file));
 
 function setAside(file: string): string {
   for (let number = 1; ; number++) {

@@ -93,7 +93,7 @@ async function start(parts: DaemonParts, undo: (() => unknown)[], stop: () => Pr
     forwarding: { ...forwarding, htlc_minimum_msat: msat(forwarding.htlc_minimum_msat) },
     host: config.listen.host,
     port: config.listen.port ?? NETWORKS[network].lightning_port,
-    openStore: storeOf(config, folder, say),
+    openStore: storeOf(config, folder, recovery.forced === true, say),
   }).catch((error: unknown) => {
     throw portTaken(error, `listen.port: ${config.listen.host}:${config.listen.port ?? NETWORKS[network].lightning_port}`, '--listen-port');
   });
@@ -160,9 +160,9 @@ const openChain = (onLog: (line: string) => void) => ({ network, chain }: Config
     fallbackFeerate: chain.fallback_feerate_per_kw,
   });
 
-function storeOf({ store }: Config, folder: DataFolder, say: (line: string) => void): (identity: StoreIdentity) => Promise<LogStore> {
+function storeOf({ store }: Config, folder: DataFolder, setAsideTail: boolean, say: (line: string) => void): (identity: StoreIdentity) => Promise<LogStore> {
   const onProgress = ({ verified, total }: { readonly verified: number; readonly total: number }): void => say(`verifying the log: ${verified} of ${total} events`);
-  if (store === 'sqlite') return (identity) => openSqliteStore({ file: folder.log, ...identity, onProgress });
+  if (store === 'sqlite') return (identity) => openSqliteStore({ file: folder.log, setAsideTail, ...identity, onProgress });
   return (identity) => openEventStoreDb({ url: store, checkpointFile: folder.checkpoint, ...identity, onProgress });
 }
 

@@ -28,7 +28,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** `onWritten` hears of new events before the next answer, in position order. */
+/** `onWritten` hears of new events once they can be read, in position order. */
 export function createAppender(
   engine: Engine,
   maxWaiting: number,
@@ -40,8 +40,11 @@ export function createAppender(
 
   async function send(group: readonly Waiting[]): Promise<void> {
     try {
-      const outcomes = await engine.append(group.map((one) => one.request));
-      onWritten(group.flatMap((one, index) => answer(one, outcomes[index]!)));
+      const outcomes = await engine.append(
+        group.map((one) => one.request),
+        (sealed) => onWritten(group.flatMap((one, index) => writtenOf(one, sealed[index]!))),
+      );
+      for (const [index, one] of group.entries()) answer(one, outcomes[index]!);
     } catch (error) {
       giveUp(group, (error as Error).message);
     } finally {
@@ -78,14 +81,13 @@ export function createAppender(
   };
 }
 
-function answer({ request, events, resolve, reject }: Waiting, outcome: AppendOutcome): readonly Written[] {
-  if (outcome.kind === 'failed') {
-    reject(revive(outcome.error));
-    return [];
-  }
-  resolve(BigInt(outcome.revision));
-  return outcome.kind === 'written' ? [{ request, events, outcome }] : [];
+function answer({ resolve, reject }: Waiting, outcome: AppendOutcome): void {
+  if (outcome.kind === 'failed') reject(revive(outcome.error));
+  else resolve(BigInt(outcome.revision));
 }
+
+const writtenOf = ({ request, events }: Waiting, outcome: AppendOutcome): readonly Written[] =>
+  outcome.kind === 'written' ? [{ request, events, outcome }] : [];
 
 function giveUp(group: readonly Waiting[], reason: string): void {
   for (const { request, reject } of group) reject(new OutcomeUnknown(request.stream, reason));

@@ -1,4 +1,5 @@
 /** The newest signed checkpoint, kept apart from the database: what tells a log that was cut short, or an old copy put back. */
+import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseCheckpoint } from '../../events/checkpoint.ts';
@@ -8,6 +9,9 @@ import { LogCorrupt } from '../../events/store.ts';
 const SLOT = 512;
 
 export const checkpointFileOf = (databaseFile: string): string => join(dirname(databaseFile), 'checkpoint');
+
+/** In the same file behind the checkpoints, in two slots as well: how many events were durable in the tail of the log, which no checkpoint covers yet. */
+const MARK = 2 * SLOT;
 
 export interface CheckpointFile {
   /** Not synced: after a power loss the file may be older than the log, never newer. */
@@ -65,3 +69,37 @@ function sizeOf(note: string): number {
     return -1;
   }
 }
+
+export interface DurableMark {
+  /** Not synced, as a checkpoint. */
+  write(size: number): void;
+  close(): void;
+}
+
+/** The checkpoint file is there already. */
+export function openDurableMark(file: string): DurableMark {
+  const fd = openSync(file, 'r+');
+  let slot = 0;
+  return {
+    write(size) {
+      const text = `tail ${size}`;
+      writeSync(fd, `${text} ${checksum(text)}\n`.padEnd(SLOT, '\n'), MARK + slot * SLOT);
+      slot = 1 - slot;
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/** The larger of both slots, 0 where none can be read. */
+export function readDurableMark(file: string): number {
+  if (!existsSync(file)) return 0;
+  const bytes = readFileSync(file);
+  return Math.max(0, ...[0, 1].map((slot) => markAt(bytes.toString('latin1', MARK + slot * SLOT, MARK + (slot + 1) * SLOT))));
+}
+
+function markAt(slot: string): number {
+  const [text, sum] = /^(tail \d+) ([0-9a-f]{16})\n/.exec(slot)?.slice(1) ?? [];
+  return text !== undefined && checksum(text) === sum ? Number(text.slice(5)) : 0;
+}
+
+const checksum = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);

@@ -41,6 +41,8 @@ export type AppendOutcome =
       readonly previous_hash: Hex32;
       readonly seals: readonly string[];
     }
+  /** Durable; how it was sealed is told later. */
+  | { readonly kind: 'durable'; readonly revision: number }
   /** The very same append was written before. */
   | { readonly kind: 'repeated'; readonly revision: number }
   | { readonly kind: 'failed'; readonly error: PlainError };
@@ -48,10 +50,15 @@ export type AppendOutcome =
 /** A stored event: position, canonical entry, hash. */
 export type Row = readonly [position: number, entry: string, hash: string];
 
+/** Hears how appends were sealed once they can be read, in position order: before their answer, with it or after it. */
+export type OnSealed = (outcomes: readonly AppendOutcome[]) => void;
+
 /** An engine as the store above it sees it. Answers come in the order of the calls. */
 export interface Engine {
   /** Answers each append in order; appends that fail leave the others alone. Rejects when the engine is gone: each outcome is unknown. */
-  append(requests: readonly AppendRequest[]): Promise<readonly AppendOutcome[]>;
+  append(requests: readonly AppendRequest[], onSealed?: OnSealed): Promise<readonly AppendOutcome[]>;
+  /** Number of events, those of the appends before included. */
+  size(): Promise<number>;
   readStream(stream: StreamId, from: number, limit: number): Promise<readonly Row[]>;
   readAll(from: number, limit: number): Promise<readonly Row[]>;
   attachment(hash: Hex32): Promise<Hex | undefined>;

@@ -5,7 +5,7 @@ import { vkeyOf } from '../../events/checkpoint.ts';
 import type { Fact } from '../../events/envelope.ts';
 import { decodeEvent } from '../../events/registry.ts';
 import { LogCorrupt } from '../../events/store.ts';
-import type { Engine, OpenedLog, Row } from './engine.ts';
+import type { AppendOutcome, AppendRequest, Engine, OpenedLog, Row } from './engine.ts';
 import { openLog, type OpenLogOptions } from './open.ts';
 import type { LogStorage } from './storage.ts';
 import { createLogWriter } from './writer.ts';
@@ -19,6 +19,15 @@ export type LocalEngine = {
   readonly [verb in keyof Engine]: (...args: Parameters<Engine[verb]>) => Awaited<ReturnType<Engine[verb]>>;
 };
 
+/** Over an engine whose answers to appends tell how they were sealed. */
+export const tellSealed =
+  (append: (requests: readonly AppendRequest[]) => Promise<readonly AppendOutcome[]>): Engine['append'] =>
+  async (requests, onSealed) => {
+    const outcomes = await append(requests);
+    onSealed?.(outcomes);
+    return outcomes;
+  };
+
 /** Verifies the log and opens it. Throws LogCorrupt. */
 export function openLocalEngine(
   storage: LogStorage,
@@ -31,6 +40,7 @@ export function openLocalEngine(
     opened: { size: tree.size(), vkey: vkeyOf(key.origin, key.publicKey) },
     engine: {
       append: (requests) => writer.append(requests),
+      size: () => writer.size(),
       readStream: (stream, from, limit) => whole(storage.readStream(stream, from, limit)),
       readAll: (from, limit) => whole(storage.readAll(from, limit)),
       attachment: (hash: Hex32) => storage.attachment(hash),

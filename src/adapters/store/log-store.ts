@@ -41,7 +41,6 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
   const feed = createFeed({ size: BigInt(opened.size), queueLimit: maxQueued, readPage });
   const aheadListeners = new Set<(append: AppendAhead) => void>();
   let lastTicket = 0;
-  let size = BigInt(opened.size);
   let ending: Promise<void> | undefined;
 
   /** Whatever is asked is asked after the appends made before it. */
@@ -54,8 +53,7 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
   function publish(written: readonly Written[]): void {
     const newest = written.at(-1);
     if (newest === undefined) return;
-    size = BigInt(newest.outcome.firstPosition + newest.events.length);
-    feed.advance(size);
+    feed.advance(BigInt(newest.outcome.firstPosition + newest.events.length));
     if (feed.hasSubscribers()) feed.publish(written.flatMap(envelopesOf));
   }
 
@@ -77,7 +75,7 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
 
   /** What is durable when it is asked for, and nothing that comes later. */
   async function* rowsFrom(from: bigint): AsyncGenerator<Row> {
-    const end = Number(size);
+    const end = await ask(() => engine.size());
     const all = pages(
       (next) => engine.readAll(next, PAGE),
       Number(from),
@@ -134,7 +132,10 @@ export function createLogStore(engine: Engine, opened: OpenedLog, options: LogSt
       return position === undefined ? undefined : BigInt(position);
     },
     saveCursor: (cursor, position) => ask(() => engine.saveCursor(cursor, Number(position))),
-    head: () => ask(async () => (size === 0n ? undefined : size - 1n)),
+    async head() {
+      const size = await ask(() => engine.size());
+      return size === 0 ? undefined : BigInt(size) - 1n;
+    },
     checkpoints: () => ask(() => engine.checkpoints()),
     close: () =>
       (ending ??= (async () => {

@@ -1,7 +1,7 @@
 /** The EventStore in memory: the same rules, hashes and checkpoints as on disk, durable as long as its `MemoryDisk` is kept. */
 import type { NodeId } from '../../bolt/primitives.ts';
 import type { Engine } from './engine.ts';
-import { openLocalEngine, type LocalEngine } from './local-engine.ts';
+import { openLocalEngine, tellSealed, type LocalEngine } from './local-engine.ts';
 import { createLogStore, type LogStore, type LogStoreOptions } from './log-store.ts';
 import { createMemoryDisk, createMemoryStorage, type MemoryDisk } from './memory-storage.ts';
 import { checkpointKey } from './open.ts';
@@ -34,7 +34,8 @@ export async function openMemoryStore(options: MemoryStoreOptions = {}): Promise
 /** Answers later, as an engine in another thread would. */
 function asEngine(local: LocalEngine): Engine {
   return {
-    append: async (requests) => local.append(requests),
+    append: tellSealed(async (requests) => local.append(requests)),
+    size: async () => local.size(),
     readStream: async (stream, from, limit) => local.readStream(stream, from, limit),
     readAll: async (from, limit) => local.readAll(from, limit),
     attachment: async (hash) => local.attachment(hash),

@@ -17,12 +17,15 @@ import { LogCorrupt, StoreError } from '../../events/store.ts';
 import type { StoredEntry } from '../../events/verify.ts';
 import { checkpointFileOf, readCheckpointFile } from './checkpoint-file.ts';
 import { openSqliteStorage } from './sqlite-storage.ts';
+import { eventsIn, framesOf, readTailBytes, tailFileOf } from './tail-file.ts';
 
 /** The raw log: whoever reads it feeds a log verifier (events/verify.ts), which trusts none of this. */
 export interface ReadOnlyLog {
   readonly file: string;
   /** Number of events. */
   readonly size: number;
+  /** Number of events that are durable in the tail beside it: no checkpoint covers them before the node has taken them in. */
+  readonly waiting: number;
   /** Signed notes of the log and the one kept beside it, for the verifier. */
   readonly checkpoints: readonly string[];
   /** In position order. Throws LogCorrupt where the database itself is damaged. */
@@ -39,6 +42,7 @@ export function openReadOnlyLog(file: string): ReadOnlyLog {
     throw new StoreError('not_a_log', `there is no log at ${file}`, { expected: 'a file', got: 'nothing' });
   // The checkpoint first: a running node may go on, and a log may be newer than its checkpoint, never older.
   const apart = readCheckpointFile(checkpointFileOf(file));
+  const tail = readTailBytes(tailFileOf(file));
   const copy = copyDatabase(file);
   try {
     const storage = openSqliteStorage({ file: copy.file, readOnly: true });
@@ -47,9 +51,11 @@ export function openReadOnlyLog(file: string): ReadOnlyLog {
       copy.remove();
     };
     const checkpoints = storage.checkpoints().map((row) => row.note);
+    const size = storage.size();
     return {
       file,
-      size: storage.size(),
+      size,
+      waiting: eventsWaiting(tailFileOf(file), tail, size),
       checkpoints: apart === undefined || checkpoints.includes(apart) ? checkpoints : [...checkpoints, apart],
       *entries() {
         for (let from = 0; ;) {
@@ -66,6 +72,15 @@ export function openReadOnlyLog(file: string): ReadOnlyLog {
   } catch (error) {
     copy.remove();
     throw error;
+  }
+}
+
+/** For people: a node may write while we read, and judges its tail itself when it opens the log. */
+function eventsWaiting(file: string, tail: Buffer, size: number): number {
+  try {
+    return framesOf(file, tail, size).reduce((sum, frame) => sum + eventsIn(frame), 0);
+  } catch {
+    return 0;
   }
 }
 

@@ -1,5 +1,4 @@
 /** A log's rows in SQLite (libsql): WAL, synchronous=FULL, so that a commit that returned survives a power loss. */
-import { closeSync, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import Database from 'libsql';
 import { fromHex, toHex, type Hex, type Hex32 } from '../../bolt/primitives.ts';
 import { LogCorrupt, StoreError, StoreFull } from '../../events/store.ts';
@@ -20,7 +19,6 @@ const VERSION = 1;
 const PAGE_BYTES = 4096;
 /** Pages in the write-ahead log before they are folded into the main file. */
 const WAL_PAGES = 4000;
-const WAL_FRAME_BYTES = PAGE_BYTES + 24;
 
 /** `log` is for people: the same events with their type, time and id as columns. */
 const SCHEMA = `
@@ -144,7 +142,6 @@ function connect(options: SqliteStorageOptions): { db: Database.Database; sql: S
   try {
     configure(db, options);
     ensureSchema(db, options.file, options.readOnly === true);
-    if (options.readOnly !== true) layOutWal(`${options.file}-wal`);
     const prepared = Object.entries(STATEMENTS).map(([name, text]) => [name, prepare(db, text)]);
     return { db, sql: Object.fromEntries(prepared) as Statements };
   } catch (error) {
@@ -161,23 +158,6 @@ function configure(db: Database.Database, { maxBytes, readOnly }: SqliteStorageO
   db.pragma(`wal_autocheckpoint = ${WAL_PAGES}`);
   db.pragma('cache_size = -16000');
   if (maxBytes !== undefined) db.pragma(`max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))}`);
-}
-
-/**
- * Gives the write-ahead log its whole length at once: a flush that need not lengthen a file costs less than half. Zeros are no
- * frames, so SQLite ends its reading before them. Without room for them the log grows as it is written.
- */
-function layOutWal(file: string): void {
-  const fd = openSync(file, 'r+');
-  try {
-    const zeros = Buffer.alloc(256 * WAL_FRAME_BYTES);
-    for (let size = fstatSync(fd).size; size < WAL_PAGES * WAL_FRAME_BYTES; size += zeros.length) writeSync(fd, zeros, 0, zeros.length, size);
-    fsyncSync(fd);
-  } catch {
-    // A full disk: appends will say so.
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function prepare(db: Database.Database, text: string): Database.Statement<unknown[]> {

@@ -1,11 +1,14 @@
 /** The thread that owns the database: takes all appends that wait, writes them in one transaction, then answers them all. */
+import { renameSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { chooseCryptoBackend } from '../../bolt/crypto-native.ts';
-import { checkpointFileOf, openCheckpointFile, readCheckpointFile } from './checkpoint-file.ts';
-import { plainError, type AppendRequest, type Engine, type OpenedLog, type PlainError } from './engine.ts';
+import { LogCorrupt } from '../../events/store.ts';
+import { checkpointFileOf, openCheckpointFile, readCheckpointFile, readDurableMark } from './checkpoint-file.ts';
+import { plainError, revive, type AppendRequest, type Engine, type OpenedLog, type PlainError } from './engine.ts';
 import { openLocalEngine, type LocalEngine } from './local-engine.ts';
 import { checkpointKey } from './open.ts';
 import { openSqliteStorage } from './sqlite-storage.ts';
+import { readTail, tailFileOf, type TailFrame } from './tail-file.ts';
 
 /** What the store hands to the thread when it starts it. */
 export interface WorkerOptions {
@@ -13,6 +16,7 @@ export interface WorkerOptions {
   readonly nodeId: string;
   readonly logKeySeed: Uint8Array;
   readonly maxBytes: number | undefined;
+  readonly setAsideTail: boolean;
   readonly verify: boolean;
   /** Set to 1 to stop without finishing what waits. */
   readonly killed: SharedArrayBuffer;
@@ -63,12 +67,37 @@ function open(): Served | undefined {
       onProgress: (progress) => say(['progress', progress]),
       onCheckpoint: notes.write,
     });
-    return { ...log, close: notes.close };
+    takeInTail(log.engine, readDurableMark(apart));
+    return { engine: log.engine, opened: { ...log.opened, size: log.engine.size() }, close: notes.close };
   } catch (error) {
     say(['refused', plainError(error)]);
     return undefined;
   }
 }
+
+/** What was durable in the tail when the log was last open, and not yet in the database. Throws LogCorrupt where it is not there any more. */
+function takeInTail(engine: LocalEngine, durable: number): void {
+  for (const { requests } of continuation(engine.size())) {
+    const failed = engine.append(requests).find((outcome) => outcome.kind === 'failed');
+    if (failed !== undefined) throw revive(failed.error);
+  }
+  if (engine.size() < durable) throw cutShort(engine.size(), durable);
+}
+
+function continuation(size: number): readonly TailFrame[] {
+  const { file, logKeySeed, setAsideTail } = options;
+  const tail = tailFileOf(file);
+  try {
+    return readTail(tail, size, logKeySeed);
+  } catch (error) {
+    if (!setAsideTail || !(error instanceof LogCorrupt)) throw error;
+    renameSync(tail, `${tail}.before-recovery`);
+    return [];
+  }
+}
+
+const cutShort = (got: number, expected: number): LogCorrupt =>
+  new LogCorrupt(`the log is cut short: ${expected} events were durable, got ${got}, up to position ${got - 1}`, { position: BigInt(got), expected: `${expected}`, got: `${got}` });
 
 /** Everything that waits, in order; neighbouring appends become one group. */
 function serve(served: Served, first: ToWorker): void {

@@ -1,14 +1,19 @@
 /** The EventStore in one SQLite file: durable before it answers, verified when it opens, written by a thread of its own. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { NodeId } from '../../bolt/primitives.ts';
 import { StoreClosed } from '../../events/store.ts';
+import { checkpointFileOf, openDurableMark } from './checkpoint-file.ts';
 import { revive, type Engine, type OpenedLog } from './engine.ts';
+import { tellSealed } from './local-engine.ts';
 import { lock } from './lock.ts';
 import { createLogStore, type LogStore, type LogStoreOptions } from './log-store.ts';
 import type { OnProgress } from './open.ts';
 import type { FromWorker, ToWorker, WorkerOptions } from './sqlite-worker.ts';
+import { openSqliteStorage } from './sqlite-storage.ts';
+import { createTailEngine } from './tail-engine.ts';
+import { createTailFile, tailFileOf, type TailFile } from './tail-file.ts';
 import { workerScript } from './worker-script.ts';
 
 export interface SqliteStoreOptions extends Omit<LogStoreOptions, 'name'> {
@@ -21,6 +26,8 @@ export interface SqliteStoreOptions extends Omit<LogStoreOptions, 'name'> {
   readonly onProgress?: OnProgress;
   /** false skips the verification of the whole chain: only for a log that was verified just now. */
   readonly verify?: boolean;
+  /** A tail that does not continue the log is set aside instead of refused: where an old log is put back on purpose. */
+  readonly setAsideTail?: boolean;
   /** The database may not grow beyond this; then appends throw StoreFull. */
   readonly maxBytes?: number;
 }
@@ -33,12 +40,56 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<LogS
   mkdirSync(dirname(options.file), { recursive: true });
   const unlock = lock(options.file);
   try {
-    const { engine, opened } = await startEngine(options, unlock);
+    const { engine: behind, opened } = await startEngine(options, unlock);
+    const engine = beforeIt(behind, opened.size, options);
     return createLogStore(engine, opened, { ...options, name: `sqlite ${options.file}` });
   } catch (error) {
     unlock();
     throw error;
   }
+}
+
+/** The smallest free space, in bytes, at which appends still go to the tail first. */
+const RESERVE = 64 << 20;
+/** Free space is asked for so often, in ms. */
+const ROOM_EVERY_MS = 250;
+
+/** The tail before the database. Where there is no room for it, the database alone does. */
+function beforeIt(behind: Engine, size: number, { file, logKeySeed, maxBytes }: SqliteStoreOptions): Engine {
+  let tail: TailFile;
+  try {
+    tail = createTailFile(tailFileOf(file), logKeySeed);
+  } catch {
+    return behind;
+  }
+  const looking = openSqliteStorage({ file, readOnly: true });
+  const mark = openDurableMark(checkpointFileOf(file));
+  return createTailEngine(behind, {
+    tail,
+    size,
+    revisionOf: (stream) => looking.endOf(stream)?.revision ?? -1,
+    room: roomAt(file, maxBytes),
+    onDurable: mark.write,
+    onEnd() {
+      looking.close();
+      mark.close();
+    },
+  });
+}
+
+/** Bytes that the database can still grow by for sure. */
+function roomAt(file: string, maxBytes: number | undefined): () => number {
+  const folder = dirname(file);
+  let [room, until] = [0, 0];
+  return () => {
+    const now = performance.now();
+    if (now < until) return room;
+    const { bavail, bsize } = statfsSync(folder);
+    const free = bavail * bsize - RESERVE;
+    const allowed = maxBytes === undefined ? Infinity : maxBytes - statSync(file).size - statSync(`${file}-wal`).size;
+    [room, until] = [Math.min(free, allowed), now + ROOM_EVERY_MS];
+    return room;
+  };
 }
 
 interface Question {
@@ -79,7 +130,8 @@ function startEngine(options: SqliteStoreOptions, unlock: () => void): Promise<{
   };
 
   const engine: Engine = {
-    append: (requests) => ask('append', requests),
+    append: tellSealed((requests) => ask('append', requests)),
+    size: () => ask('size'),
     readStream: (stream, from, limit) => ask('readStream', stream, from, limit),
     readAll: (from, limit) => ask('readAll', from, limit),
     attachment: (hash) => ask('attachment', hash),
@@ -123,9 +175,9 @@ function startEngine(options: SqliteStoreOptions, unlock: () => void): Promise<{
 }
 
 function spawn(
-  { file, nodeId, logKeySeed, maxBytes, verify = true }: SqliteStoreOptions,
+  { file, nodeId, logKeySeed, maxBytes, setAsideTail = false, verify = true }: SqliteStoreOptions,
   killed: SharedArrayBuffer,
 ): Worker {
-  const data: WorkerOptions = { file, nodeId, logKeySeed, maxBytes, verify, killed };
+  const data: WorkerOptions = { file, nodeId, logKeySeed, maxBytes, setAsideTail, verify, killed };
   return new Worker(workerScript(), { workerData: data });
 }

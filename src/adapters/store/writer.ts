@@ -27,6 +27,8 @@ export interface LogWriterOptions {
 
 export interface LogWriter {
   append(requests: readonly AppendRequest[]): readonly AppendOutcome[];
+  /** Number of events. */
+  size(): number;
   saveCursor(name: string, position: number): void;
   loadCursor(name: string): number | undefined;
   /** Writes the cursors that wait. */
@@ -80,10 +82,15 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
     const size = tree.size();
     const note = signCheckpoint({ origin: key.origin, size, root: toHex32(tree.root()) }, key);
     storage.saveCheckpoint({ size, note, edge: tree.edge().map(toHex).join('') });
-    const crossed =
-      lastCheckpoint !== undefined && Math.floor(lastCheckpoint / KEEP_EVERY) !== Math.floor(size / KEEP_EVERY);
-    if (lastCheckpoint !== undefined && !crossed) storage.dropCheckpoint(lastCheckpoint);
+    if (lastCheckpoint !== undefined && !crosses(lastCheckpoint, size)) storage.dropCheckpoint(lastCheckpoint);
+    lastCheckpoint = size;
     return note;
+  }
+
+  /** Many appends in one transaction have as many checkpoints as they would have one by one. */
+  function checkpointBefore({ facts }: AppendRequest): void {
+    const size = tree.size();
+    if (size > (lastCheckpoint ?? 0) && crosses(size, size + facts.length / 2)) saveCheckpoint();
   }
 
   function saveCursors(): void {
@@ -135,16 +142,16 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
       const sizeBefore = tree.size();
       try {
         storage.begin();
-        for (const request of requests) outcomes.push(remembered(request, guarded(() => place(request))));
+        for (const request of requests) {
+          checkpointBefore(request);
+          outcomes.push(remembered(request, guarded(() => place(request))));
+        }
         const note = tree.size() > sizeBefore ? saveCheckpoint() : undefined;
         saveCursors();
         storage.commit();
         // Durable from here.
         cursors.clear();
-        if (note !== undefined) {
-          lastCheckpoint = tree.size();
-          options.onCheckpoint?.(note);
-        }
+        if (note !== undefined) options.onCheckpoint?.(note);
       } catch (error) {
         return failAll(requests, outcomes, error);
       }
@@ -154,6 +161,7 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
       }
       return outcomes;
     },
+    size: () => tree.size(),
     saveCursor: (name, position) => void cursors.set(name, position),
     loadCursor: (name) => cursors.get(name) ?? storage.cursor(name),
     flush() {
@@ -170,6 +178,8 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
     },
   };
 }
+
+const crosses = (size: number, next: number): boolean => Math.floor(size / KEEP_EVERY) !== Math.floor(next / KEEP_EVERY);
 
 const failed = (error: unknown): AppendOutcome => ({ kind: 'failed', error: plainError(error) });
 

@@ -1,0 +1,163 @@
+/** The tail of a log: its newest appends in a file beside the database, durable before the database has them. Each frame bears a digest, and a code that only the node's key can make. */
+import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { LogCorrupt } from '../../events/store.ts';
+import type { AppendRequest } from './engine.ts';
+
+export const tailFileOf = (databaseFile: string): string => `${databaseFile}-tail`;
+
+/** Appends that became durable together. `first`: the position of their first event. */
+export interface TailFrame {
+  readonly first: number;
+  readonly requests: readonly AppendRequest[];
+}
+
+/** Laid out once, so that a flush never has to lengthen the file. It is begun anew whenever the database has all of it. */
+const CAPACITY = 8 << 20;
+/** A flush that takes less is quick, in ms. */
+const QUICK_MS = 2;
+/** Frames begin on disk sectors: writing one leaves those before it untouched. */
+const SECTOR = 512;
+const MAGIC = 0x46_54_30_31;
+/** Magic, length of the body, first position. */
+const HEAD_BYTES = 16;
+const DIGEST_BYTES = 32;
+const BODY_AT = HEAD_BYTES + 2 * DIGEST_BYTES;
+
+export interface TailFile {
+  /** A frame of so many bytes of text has room behind the last one. */
+  fits(bytes: number): boolean;
+  /** Resolves when the frame survives a power loss; one at a time. A rejection leaves it unknown whether it does. */
+  write(frame: TailFrame): Promise<void>;
+  /** Nothing of it is needed any more. */
+  rewind(): void;
+  close(how: 'keep' | 'remove'): void;
+}
+
+/** Begins an empty tail. Throws when there is no room for it. */
+export function createTailFile(file: string, seed: Uint8Array): TailFile {
+  const key = tailKey(seed);
+  const fd = openSync(file, 'w', 0o600);
+  try {
+    const zeros = Buffer.alloc(1 << 20);
+    for (let at = 0; at < CAPACITY; at += zeros.length) writeSync(fd, zeros, 0, zeros.length, at);
+    fsyncSync(fd);
+  } catch (error) {
+    closeSync(fd);
+    unlinkSync(file);
+    throw error;
+  }
+  let [end, quick] = [0, true];
+
+  /** A quick disk is waited for in place: a change of thread would cost more than the flush. A slow one holds up nobody. */
+  function flush(resolve: () => void, reject: (error: Error) => void): void {
+    const started = performance.now();
+    const done = (): void => {
+      quick = performance.now() - started < QUICK_MS;
+      resolve();
+    };
+    if (!quick) return fdatasync(fd, (error) => (error === null ? done() : reject(error)));
+    fdatasyncSync(fd);
+    done();
+  }
+
+  return {
+    // Text in JSON grows by its escapes: quotes mostly, far less than doubling.
+    fits: (bytes) => end + sectors(BODY_AT + 2 * bytes) <= CAPACITY,
+    write(frame) {
+      const bytes = encodeFrame(frame, key);
+      if (end + bytes.length > CAPACITY) return Promise.reject(new Error(`the tail has ${CAPACITY - end} bytes left, a frame has ${bytes.length}`));
+      return new Promise((resolve, reject) => {
+        writeSync(fd, bytes, 0, bytes.length, end);
+        end += bytes.length;
+        flush(resolve, reject);
+      });
+    },
+    rewind: () => void (end = 0),
+    close(how) {
+      closeSync(fd);
+      if (how === 'remove') unlinkSync(file);
+    },
+  };
+}
+
+/**
+ * The frames that continue a log of `size` events, in order; those that the database has already are left out. A frame torn
+ * by a power loss was never answered and ends the tail. Throws LogCorrupt when a frame was answered and is gone, or is not ours.
+ */
+export const readTail = (file: string, size: number, seed: Uint8Array): readonly TailFrame[] => framesOf(file, readTailBytes(file), size, seed);
+
+/** Empty where there is no tail. */
+export const readTailBytes = (file: string): Buffer => (existsSync(file) ? readFileSync(file) : Buffer.alloc(0));
+
+/** As readTail, from its bytes. Without a seed the digests are checked, not who wrote them. */
+export function framesOf(file: string, bytes: Buffer, size: number, seed?: Uint8Array): readonly TailFrame[] {
+  const frames: TailFrame[] = [];
+  let [at, next] = [0, size];
+  for (let found = frameAt(bytes, at); found !== undefined; found = frameAt(bytes, at)) {
+    const { frame, mac, digest } = found;
+    if (seed !== undefined && !timingSafeEqual(mac, macOf(digest, tailKey(seed)))) throw notOurs(file, frame.first);
+    const after = frame.first + eventsIn(frame);
+    if (frame.first > next) throw missing(file, next, frame.first);
+    // What an earlier round left behind it ends the tail; what the database has already is passed over.
+    if (frames.length > 0 && frame.first < next) break;
+    if (frame.first === next) {
+      frames.push(frame);
+      next = after;
+    }
+    at += found.length;
+  }
+  for (; at < bytes.length; at += SECTOR) {
+    const later = frameAt(bytes, at);
+    if (later !== undefined && later.frame.first >= next) throw missing(file, next, later.frame.first);
+  }
+  return frames;
+}
+
+export const eventsIn = ({ requests }: TailFrame): number => requests.reduce((sum, { facts }) => sum + facts.length / 2, 0);
+
+function encodeFrame({ first, requests }: TailFrame, key: Uint8Array): Buffer {
+  const text = JSON.stringify(requests);
+  const length = Buffer.byteLength(text);
+  const bytes = Buffer.alloc(sectors(BODY_AT + length));
+  bytes.writeUInt32BE(MAGIC, 0);
+  bytes.writeUInt32BE(length, 4);
+  bytes.writeBigUInt64BE(BigInt(first), 8);
+  bytes.write(text, BODY_AT);
+  const digest = digestOf(bytes, length);
+  digest.copy(bytes, HEAD_BYTES);
+  macOf(digest, key).copy(bytes, HEAD_BYTES + DIGEST_BYTES);
+  return bytes;
+}
+
+interface Found {
+  readonly frame: TailFrame;
+  readonly digest: Buffer;
+  readonly mac: Buffer;
+  /** Bytes, padding included. */
+  readonly length: number;
+}
+
+/** Undefined where no whole frame stands. */
+function frameAt(bytes: Buffer, at: number): Found | undefined {
+  if (at + BODY_AT > bytes.length || bytes.readUInt32BE(at) !== MAGIC) return undefined;
+  const length = bytes.readUInt32BE(at + 4);
+  if (at + BODY_AT + length > bytes.length) return undefined;
+  const whole = bytes.subarray(at, at + BODY_AT + length);
+  const digest = whole.subarray(HEAD_BYTES, HEAD_BYTES + DIGEST_BYTES);
+  if (!digestOf(whole, length).equals(digest)) return undefined;
+  const requests = JSON.parse(whole.toString('utf8', BODY_AT)) as readonly AppendRequest[];
+  return { frame: { first: Number(whole.readBigUInt64BE(8)), requests }, digest, mac: whole.subarray(HEAD_BYTES + DIGEST_BYTES, BODY_AT), length: sectors(BODY_AT + length) };
+}
+
+const digestOf = (frame: Buffer, length: number): Buffer =>
+  createHash('sha256').update(frame.subarray(0, HEAD_BYTES)).update(frame.subarray(BODY_AT, BODY_AT + length)).digest();
+const macOf = (digest: Uint8Array, key: Uint8Array): Buffer => createHmac('sha256', key).update(digest).digest();
+const tailKey = (seed: Uint8Array): Buffer => createHash('sha256').update('fulgurite tail').update(seed).digest();
+const sectors = (bytes: number): number => Math.ceil(bytes / SECTOR) * SECTOR;
+
+const missing = (file: string, expected: number, got: number): LogCorrupt =>
+  new LogCorrupt(`${file} has a hole: the log has ${expected} events, the file goes on at position ${got}`, { position: BigInt(expected), expected: `${expected}`, got: `${got}` });
+
+const notOurs = (file: string, position: number): LogCorrupt =>
+  new LogCorrupt(`${file} was not written by this node: expected its code at position ${position}, got another`, { position: BigInt(position), expected: 'a code made with the log key', got: 'another' });
