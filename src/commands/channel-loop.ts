@@ -20,7 +20,7 @@ import { commandId, type ChannelPort, type Outcome } from './dispatch.ts';
 import { fundingCommand } from './funding-command.ts';
 import { gatherMessage, toData, type Gathered } from './gather.ts';
 import type { ChannelIntent } from './intents.ts';
-import { broadcast, mayComeFirst, prepare, type Prepared } from './outgoing.ts';
+import { broadcast, mayComeFirst, prepare, sendAll, type Prepared } from './outgoing.ts';
 import { openingWords } from './perform.ts';
 import { streamCorrelation, Turn, type Input, type Line, type StepDetails } from './turn.ts';
 import { createTurnAhead } from './turn-ahead.ts';
@@ -360,7 +360,7 @@ export class ChannelLoop implements ChannelPort {
   // ---- effects
 
   async #settle(turn: Turn, prepared: readonly Prepared[]): Promise<void> {
-    for (const { ready, send } of prepared) send(ready === undefined ? undefined : await ready);
+    await sendAll(prepared);
     for (const { events, done } of turn.steps) done?.({ accepted: events.length });
   }
 

@@ -24,6 +24,13 @@ export function prepare({ effect, state }: Step['effects'][number], line: Line |
   return message instanceof Promise ? { ready: message, send: (ready) => send(ready!, line) } : { send: () => send(message, line) };
 }
 
+/** In order, and together: what is sent with nothing awaited in between leaves in one write. */
+export async function sendAll(prepared: readonly Prepared[]): Promise<void> {
+  const messages: (Message | undefined)[] = [];
+  for (const { ready } of prepared) messages.push(ready === undefined ? undefined : await ready);
+  for (const [index, { send }] of prepared.entries()) send(messages[index]);
+}
+
 /** What the chain refuses is owed all the same, and tried again with each block. */
 export function broadcast(effect: Effect, state: ChannelState, stream: StreamId, context: ChannelContext): void {
   if (effect.kind !== 'broadcast') return;

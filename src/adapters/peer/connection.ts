@@ -103,7 +103,7 @@ export class PeerConnection {
     return this.#frames.queuedBytes;
   }
 
-  /** Queues a message; messages of one turn of the event loop leave together. False when the connection has ended. */
+  /** Queues a message; messages that are sent with nothing awaited in between leave together. False when the connection has ended. */
   send(message: Message): boolean {
     if (this.#closeReason !== undefined || this.#remoteInit === undefined) return false;
     this.#write(message);

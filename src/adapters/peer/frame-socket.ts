@@ -42,7 +42,7 @@ export class FrameSocket {
     return !this.#reading;
   }
 
-  /** Frames of one turn of the event loop leave in one write. */
+  /** Frames that are sent one after the other, with nothing awaited in between, leave in one write. */
   send(message: Uint8Array): void {
     if (!this.#corked) this.#cork();
     this.#socket.write(this.#encoder.encrypt(message));
@@ -74,7 +74,7 @@ export class FrameSocket {
   #cork(): void {
     this.#corked = true;
     this.#socket.cork();
-    setImmediate(() => {
+    queueMicrotask(() => {
       this.#corked = false;
       this.#socket.uncork();
     });
