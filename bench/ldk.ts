@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startLdkPair } from '../test/interop/ldk/ldk-pair.ts';
+import { compile } from '../test/support/compiled.ts';
 import { whyNoLdk } from '../test/interop/ldk/wasm.ts';
 import type { Bench, Row } from './bench.ts';
 import { AMOUNT, IN_FLIGHT, measurePayments, PAYMENTS, WARM_UP, type Width, widthOf } from './payments.ts';
@@ -28,7 +29,8 @@ async function measureLdk(): Promise<readonly Width[]> {
 
 async function measureWidth(inFlight: number): Promise<Width> {
   const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'fulgurite-bench-ldk-'));
-  const { payer, payee, stop } = await startLdkPair(folder);
+  const compiled = compile({ 'ldk-child': 'test/interop/ldk/ldk-child.ts' });
+  const { payer, payee, stop } = await startLdkPair(folder, compiled.file('ldk-child'));
   try {
     await payer.payAll(await payee.invoices(WARM_UP, AMOUNT), 10);
     const { failures, ...timed } = await payer.payAll(await payee.invoices(PAYMENTS, AMOUNT), inFlight);
@@ -36,6 +38,7 @@ async function measureWidth(inFlight: number): Promise<Width> {
     return widthOf(inFlight, timed);
   } finally {
     await stop();
+    compiled.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRegtestChain, type RegtestChain } from '../src/adapters/chain/regtest.ts';
 import { msat, sat } from '../src/bolt/primitives.ts';
+import { compile, NODE_CHILD } from '../test/support/compiled.ts';
 import { startNodeProcess, type NodeProcess } from '../test/support/node-processes.ts';
 import { percentile, type Bench, type Row } from './bench.ts';
 
@@ -31,13 +32,16 @@ export interface Width {
 export async function measurePayments(): Promise<readonly Width[]> {
   const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'fulgurite-bench-'));
   const chain = createRegtestChain();
-  const [alice, bob] = await Promise.all(['alice', 'bob'].map((name) => startNodeProcess({ name, dataDir: folder, network: 'bitcoin-regtest' }, chain)));
+  const compiled = compile(NODE_CHILD);
+  const program = compiled.file('node-child');
+  const [alice, bob] = await Promise.all(['alice', 'bob'].map((name) => startNodeProcess({ name, dataDir: folder, network: 'bitcoin-regtest' }, chain, { program })));
   try {
     await openChannel(chain, alice!, bob!);
     return await measureAll(alice!, bob!);
   } finally {
     await Promise.all([alice!.kill(), bob!.kill()]);
     await chain.close();
+    compiled.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -20,7 +20,9 @@ export async function nodeCommand(flags: SettingFlags, { recovery = false, adopt
   const config = loadConfig({ flags, env });
   const { createLogger } = await import('../adapters/logger.ts');
   const { hasNode } = await import('../daemon/create-node.ts');
+  const { compileEarly } = await import('../daemon/runtime.ts');
   const { startDaemon } = await import('../daemon/start.ts');
+  compileEarly();
 
   let typed: string | undefined;
   if (!hasNode(config.data)) {

@@ -6,6 +6,7 @@ import { openEventStoreDb } from '../../src/adapters/store/eventstoredb.ts';
 import type { LogStore } from '../../src/adapters/store/log-store.ts';
 import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
 import type { Hex32, Msat } from '../../src/bolt/primitives.ts';
+import { compileEarly } from '../../src/daemon/runtime.ts';
 import { balances } from '../../src/domain/channel/commitment-spec.ts';
 import { isEstablished, type ChannelState } from '../../src/domain/channel/state.ts';
 import { runNode, type RunningNode, type StoreIdentity } from '../../src/main.ts';
@@ -81,6 +82,7 @@ async function payAll(node: RunningNode, bolt11s: readonly string[], inFlight: n
   return { milliseconds: performance.now() - started, latencies, failures };
 }
 
+compileEarly();
 process.once('message', (message: StartMessage) => {
   void start(message).catch((error: Error) => process.send!({ ready: false, error: error.message }));
 });

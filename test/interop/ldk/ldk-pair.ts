@@ -19,10 +19,11 @@ const CAPACITY = sat(10_000_000);
 const PUSHED = msat(200_000_000);
 const DEPTH = 6;
 
-/** Their files go into `folder`: each update of a channel is appended and flushed before LDK goes on. */
-export async function startLdkPair(folder: string): Promise<LdkPair> {
+/** Their files go into `folder`: each update of a channel is appended and flushed before LDK goes on. `program`: the child's, compiled. */
+export async function startLdkPair(folder: string, program?: string): Promise<LdkPair> {
   const broadcast: Hex[] = [];
   const start = (name: string) => startLdk(name, { folder: join(folder, name), persist: 'update' }, {
+    program,
     broadcast: (transactions) => void broadcast.push(...transactions),
     fund: async (script_pubkey, value) => fundingTransaction(script_pubkey, value),
   });

@@ -96,6 +96,8 @@ export interface LdkSurroundings {
   fund?(script_pubkey: Hex, value: Sat): Promise<Hex>;
   /** Where LDK sends what it claims. */
   readonly sweep_script?: Hex;
+  /** The child's program, compiled. */
+  readonly program?: string | undefined;
 }
 
 export interface LdkStart {
@@ -121,7 +123,8 @@ export interface LdkProcess extends LdkMethods {
 }
 
 export async function startLdk(name: string, options: LdkOptions, surroundings: LdkSurroundings): Promise<LdkProcess> {
-  const child = fork(fileURLToPath(new URL('./ldk-child.ts', import.meta.url)), [], { execArgv: ['--import', 'tsx'], serialization: 'advanced' });
+  const { program } = surroundings;
+  const child = fork(program ?? fileURLToPath(new URL('./ldk-child.ts', import.meta.url)), [], { execArgv: program === undefined ? ['--import', 'tsx'] : [], serialization: 'advanced' });
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   let last = 0;
