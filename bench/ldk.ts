@@ -10,7 +10,7 @@ import { AMOUNT, IN_FLIGHT, measurePayments, PAYMENTS, WARM_UP, type Width, widt
 
 export const ldkBench: Bench = {
   name: 'ldk',
-  about: `The same ${PAYMENTS} payments at each width between two LDK processes (lightningdevkit 0.1.0, WebAssembly; each monitor update flushed, the manager not kept) and between two of ours. Ratios above 1 x: payments, we are faster; p50, we are slower.`,
+  about: `The same ${PAYMENTS} payments at each width between two LDK processes (lightningdevkit 0.1.0, WebAssembly; each monitor update flushed, the manager not kept) and between two of ours, all compiled. Ratios above 1 x: payments, we are faster; p50, we are slower.`,
   async run() {
     const missing = whyNoLdk();
     if (missing !== undefined) throw new Error(missing);
