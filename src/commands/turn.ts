@@ -1,4 +1,5 @@
 /** What a batch of inputs has decided so far, not durable yet: events with their causes, effects with the state right after them. */
+import { bounded } from '../bolt/bounded.ts';
 import { crypto } from '../bolt/crypto.ts';
 import type { Message } from '../bolt/messages.ts';
 import type { Hex32 } from '../bolt/primitives.ts';
@@ -71,4 +72,4 @@ export class Turn {
 const correlationOf = (event: ChannelEvent): Hex32 | undefined => ('payment_hash' in event ? event.payment_hash : undefined);
 
 /** What is of no payment belongs to the story of its channel. */
-export const streamCorrelation = (stream: StreamId): Hex32 => crypto().sha256Hex(new TextEncoder().encode(stream)) as Hex32;
+export const streamCorrelation = bounded(1024, (stream: StreamId): Hex32 => crypto().sha256Hex(new TextEncoder().encode(stream)) as Hex32);

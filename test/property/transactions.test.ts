@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { buildCommitment, type CommitmentParams, type CommitmentSpec, verifyCommitment } from '../../src/bolt/03-transactions/commitment-tx.ts';
 import { derivePrivateKey, derivePublicKey, deriveRevocationPrivateKey, deriveRevocationPublicKey, perCommitmentPoint } from '../../src/bolt/03-transactions/keys.ts';
-import { EMPTY_SECRET_STORE, FIRST_SECRET_INDEX, generateFromSeed, insertSecret, lookupSecret, type SecretStore } from '../../src/bolt/03-transactions/per-commitment-secret.ts';
+import { EMPTY_SECRET_STORE, FIRST_SECRET_INDEX, generateFromSeed, insertSecret, lookupSecret, secretsFromSeed, type SecretStore } from '../../src/bolt/03-transactions/per-commitment-secret.ts';
 import { parseTx, TxParseError } from '../../src/bolt/03-transactions/tx-parse.ts';
 import { derSignature, fromDer, serialize, SIGHASH_SINGLE_ANYONECANPAY, txidOf, type UnsignedTx, witnessSighash } from '../../src/bolt/03-transactions/tx.ts';
 import { classifyFundingSpend } from '../../src/bolt/05-onchain/classify.ts';
@@ -86,6 +86,7 @@ describe('keys', () => {
       const point = perCommitmentPoint(toHex32(secret));
       const basepoint = toPoint(crypto().publicKey(base));
       expect(toPoint(crypto().publicKey(derivePrivateKey(base, point)))).toBe(derivePublicKey(basepoint, point));
+      expect(derivePrivateKey(base, point, basepoint)).toEqual(derivePrivateKey(base, point));
       expect(toPoint(crypto().publicKey(deriveRevocationPrivateKey(base, toHex32(secret))))).toBe(deriveRevocationPublicKey(basepoint, point));
     }));
   });
@@ -110,6 +111,14 @@ describe('per-commitment secrets', () => {
       expect(lookupSecret(store, FIRST_SECRET_INDEX - BigInt(count))).toBeUndefined();
       expect(store.length).toBeLessThanOrEqual(1 + Math.floor(Math.log2(count)));
     }), { numRuns: runs(25) });
+  });
+
+  it('one after the other, in any order and across blocks of them, they are what each is by itself', () => {
+    const index = fc.oneof(fc.bigInt({ min: 0n, max: FIRST_SECRET_INDEX }), fc.integer({ min: 0, max: 600 }).map((back) => FIRST_SECRET_INDEX - BigInt(back)));
+    fc.assert(fc.property(seed, fc.array(index, { maxLength: 12 }), (seedBytes, indices) => {
+      const secretAt = secretsFromSeed(seedBytes);
+      for (const asked of indices) expect(secretAt(asked)).toBe(generateFromSeed(seedBytes, asked));
+    }));
   });
 
   it('a secret of another seed is refused as soon as an older one derives from it', () => {

@@ -1,6 +1,6 @@
 /** Every secret of a node, derived again from its words, and a search for any of them in any dress. */
 import { HDKey } from '@scure/bip32';
-import { commitmentSecret, createDerivation } from '../../src/adapters/signer/derivation.ts';
+import { commitmentSecrets as secretsByNumber, createDerivation } from '../../src/adapters/signer/derivation.ts';
 import { seedFromWords } from '../../src/adapters/signer/seed.ts';
 import type { NetworkName } from '../../src/bolt/networks.ts';
 import { fromHex, type Hex, type Hex32 } from '../../src/bolt/primitives.ts';
@@ -51,7 +51,8 @@ export function secretsOf(words: string, network: NetworkName, { channels, payme
 /** Per-commitment secrets of one of our channels, in a range of commitment numbers. */
 export function commitmentSecrets(words: string, network: NetworkName, key_index: number, from: bigint, count: number): readonly Secret[] {
   const secrets = createDerivation(seedFromWords(words), network).channel(key_index);
-  return Array.from({ length: count }, (_, index) => secretBytes(`per-commitment secret ${key_index}/${from + BigInt(index)}`, commitmentSecret(secrets, from + BigInt(index))));
+  const secretOf = secretsByNumber(secrets);
+  return Array.from({ length: count }, (_, index) => secretBytes(`per-commitment secret ${key_index}/${from + BigInt(index)}`, secretOf(from + BigInt(index))));
 }
 
 /** A place that somebody may read. */

@@ -13,10 +13,10 @@
  *
  * Changing a line of this table loses money: add new names, never change one.
  */
-import { generateFromSeed, secretIndex } from '../../bolt/03-transactions/per-commitment-secret.ts';
-import { type ChannelPublicKeys, perCommitmentPoint } from '../../bolt/03-transactions/keys.ts';
+import { secretIndex, secretsFromSeed } from '../../bolt/03-transactions/per-commitment-secret.ts';
+import type { ChannelPublicKeys } from '../../bolt/03-transactions/keys.ts';
 import { crypto } from '../../bolt/crypto.ts';
-import { fromHex, type Hex32, type Point, toHex32, toPoint } from '../../bolt/primitives.ts';
+import { fromHex, type Hex32, toHex32, toPoint } from '../../bolt/primitives.ts';
 
 /** The secrets of one channel. */
 export interface ChannelSecrets {
@@ -68,12 +68,11 @@ export function publicKeysOf(secrets: ChannelSecrets): ChannelPublicKeys {
   };
 }
 
-/** BOLT 3, "Per-commitment Secret Requirements". */
-export const commitmentSecret = (secrets: ChannelSecrets, commitment_number: bigint): Hex32 =>
-  generateFromSeed(secrets.commitment, secretIndex(commitment_number));
-
-export const commitmentPoint = (secrets: ChannelSecrets, commitment_number: bigint): Point =>
-  perCommitmentPoint(commitmentSecret(secrets, commitment_number));
+/** BOLT 3, "Per-commitment Secret Requirements": a channel's secrets, by commitment number. */
+export function commitmentSecrets(secrets: ChannelSecrets): (commitment_number: bigint) => Hex32 {
+  const secretAt = secretsFromSeed(secrets.commitment);
+  return (commitment_number) => secretAt(secretIndex(commitment_number));
+}
 
 function bytesOf(step: Step): Uint8Array {
   if (typeof step === 'string') return new TextEncoder().encode(step);

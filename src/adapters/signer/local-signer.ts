@@ -1,12 +1,12 @@
 /** The Signer in this process: derives keys on demand (derivation.ts), signs BOLT 3's transactions, never goes back (high-water.ts). */
 import { type Commitment, type CommitmentParams } from '../../bolt/03-transactions/commitment-tx.ts';
-import { type ChannelPublicKeys, derivePrivateKey, derivePublicKey, deriveRevocationPrivateKey } from '../../bolt/03-transactions/keys.ts';
+import { type ChannelPublicKeys, derivePrivateKey, derivePublicKey, deriveRevocationPrivateKey, perCommitmentPoint as pointOfSecret } from '../../bolt/03-transactions/keys.ts';
 import { bounded } from '../../bolt/bounded.ts';
 import { crypto } from '../../bolt/crypto.ts';
 import type { NetworkName } from '../../bolt/networks.ts';
-import { fromHex, type Point, type Signature, toPoint, toSignature } from '../../bolt/primitives.ts';
+import { fromHex, type Hex32, type Point, type Signature, toPoint, toSignature } from '../../bolt/primitives.ts';
 import type { ClaimKey, Signer } from '../../domain/ports.ts';
-import { type ChannelSecrets, commitmentPoint, commitmentSecret, createDerivation, publicKeysOf } from './derivation.ts';
+import { type ChannelSecrets, commitmentSecrets, createDerivation, publicKeysOf } from './derivation.ts';
 import { createHighWater, type HighWater, type OnHighWater, SignerRefusal } from './high-water.ts';
 
 export { type HighWater, SignerRefusal } from './high-water.ts';
@@ -38,18 +38,19 @@ export function createSigner(seed: Uint8Array, { network, onHighWater, highWater
   /** The delayed key of a commitment that we signed for broadcast: its secret must never leave. */
   const broadcast = new Map<number, Point>();
 
-  const channel = bounded(HOT_CHANNELS, (key_index: number): { secrets: ChannelSecrets; keys: ChannelPublicKeys } => {
+  const channel = bounded(HOT_CHANNELS, (key_index: number): { secrets: ChannelSecrets; keys: ChannelPublicKeys; secretOf: (commitment_number: bigint) => Hex32 } => {
     const secrets = derivation.channel(key_index);
-    return { secrets, keys: publicKeysOf(secrets) };
+    return { secrets, keys: publicKeysOf(secrets), secretOf: commitmentSecrets(secrets) };
   });
   const pointOf = bounded(HOT_KEYS, (id: string) => {
     const [key_index, commitment_number] = id.split('/') as [string, string];
-    return commitmentPoint(channel(Number(key_index)).secrets, BigInt(commitment_number));
+    return pointOfSecret(channel(Number(key_index)).secretOf(BigInt(commitment_number)));
   });
   const perCommitmentPoint = (key_index: number, commitment_number: bigint) => pointOf(`${key_index}/${commitment_number}`);
   const htlcKeyOf = bounded(HOT_KEYS, (id: string) => {
     const [key_index, point] = id.split('/') as [string, Point];
-    return derivePrivateKey(channel(Number(key_index)).secrets.htlc, point);
+    const { secrets, keys } = channel(Number(key_index));
+    return derivePrivateKey(secrets.htlc, point, keys.htlc_basepoint);
   });
   const delayedPubkey = (key_index: number, commitment_number: bigint) =>
     derivePublicKey(channel(key_index).keys.delayed_payment_basepoint, perCommitmentPoint(key_index, commitment_number));
@@ -94,15 +95,15 @@ export function createSigner(seed: Uint8Array, { network, onHighWater, highWater
         throw new SignerRefusal('commitment_broadcast', `asked for the secret of our commitment ${commitment_number}, which was signed for broadcast`, { key_index, commitment_number });
       }
       marks.reveal(key_index, commitment_number);
-      return commitmentSecret(channel(key_index).secrets, commitment_number);
+      return channel(key_index).secretOf(commitment_number);
     },
     signRemoteCommitment(key_index, commitment, params, spec) {
       refuseForeign(key_index, params);
       marks.sign(key_index, spec.commitment_number);
-      const htlcKey = htlcKeyOf(`${key_index}/${spec.per_commitment_point}`);
+      const htlcKey = (): Uint8Array => htlcKeyOf(`${key_index}/${spec.per_commitment_point}`);
       return {
         signature: sign(commitment.sighash, channel(key_index).secrets.funding),
-        htlc_signatures: commitment.htlcs.map(({ sighash }) => sign(sighash, htlcKey)),
+        htlc_signatures: commitment.htlcs.map(({ sighash }) => sign(sighash, htlcKey())),
       };
     },
     signLocalCommitment(key_index, commitment) {

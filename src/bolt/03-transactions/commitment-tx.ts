@@ -80,13 +80,18 @@ export function buildCommitment(params: CommitmentParams, spec: CommitmentSpec):
   const untrimmed = trimmed.length === 0 ? spec.htlcs : spec.htlcs.filter((htlc) => !trims(htlc));
   const outputs = sortOutputs([...htlcOutputs(params, keys, untrimmed), ...mainOutputs(params, spec, keys, untrimmed.length)]);
   const tx = commitmentTx(params, spec, outputs);
-  const txid = txidOf(tx);
+  const hasHtlcs = spec.htlcs.length > trimmed.length;
+  const txid = hasHtlcs ? txidOf(tx) : undefined;
   const funding_script = fundingScript(params.owner.funding_pubkey, params.other.funding_pubkey);
   return {
-    tx, txid, funding_script, keys, outputs, trimmed,
+    tx, funding_script, keys, outputs, trimmed,
+    // Where no HTLC transaction names it, it is needed only once the chain has it: not hashed at every update.
+    get txid() {
+      return txid ?? txidOf(tx);
+    },
     fee_satoshis: outputs.reduce((left, output) => left - output.value, params.funding_satoshis as bigint) as Sat,
     sighash: witnessSighash(tx, 0, funding_script, params.funding_satoshis),
-    htlcs: htlcTransactions(params, spec, keys, txid, outputs),
+    htlcs: txid === undefined ? [] : htlcTransactions(params, spec, keys, txid, outputs),
   };
 }
 

@@ -30,10 +30,10 @@ export function derivePublicKey(basepoint: Point, per_commitment_point: Point): 
   return pointHex(crypto().tweakPoint(base, hashOf(fromHex(per_commitment_point), base)));
 }
 
-/** privkey = basepoint_secret + SHA256(per_commitment_point || basepoint). */
-export function derivePrivateKey(basepoint_secret: Uint8Array, per_commitment_point: Point): Uint8Array {
-  const basepoint = crypto().publicKey(basepoint_secret);
-  return crypto().addScalars(basepoint_secret, hashOf(fromHex(per_commitment_point), basepoint));
+/** privkey = basepoint_secret + SHA256(per_commitment_point || basepoint). Who knows the basepoint spares its multiplication. */
+export function derivePrivateKey(basepoint_secret: Uint8Array, per_commitment_point: Point, basepoint?: Point): Uint8Array {
+  const base = basepoint === undefined ? crypto().publicKey(basepoint_secret) : fromHex(basepoint);
+  return crypto().addScalars(basepoint_secret, hashOf(fromHex(per_commitment_point), base));
 }
 
 /**

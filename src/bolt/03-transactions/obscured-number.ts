@@ -1,6 +1,7 @@
 /** BOLT 3, "Commitment Transaction": the commitment number, hidden in locktime and sequence. */
 import { crypto } from '../crypto.ts';
-import { concatBytes, fromHex, type Point, toHex } from '../primitives.ts';
+import { fromHex, type Hex, type Point } from '../primitives.ts';
+import { rememberLast } from './remember.ts';
 import type { UnsignedTx } from './tx.ts';
 
 const BITS_48 = 2n ** 48n - 1n;
@@ -8,9 +9,11 @@ const BITS_24 = 0xffffffn;
 
 /** The number XOR the lower 48 bits of SHA256(opener's payment_basepoint || accepter's). Its own inverse. */
 export function obscureCommitmentNumber(commitment_number: bigint, opener_payment_basepoint: Point, accepter_payment_basepoint: Point): bigint {
-  const hash = crypto().sha256(concatBytes(fromHex(opener_payment_basepoint), fromHex(accepter_payment_basepoint)));
-  return (commitment_number ^ BigInt(`0x${toHex(hash.subarray(26))}`)) & BITS_48;
+  return (commitment_number ^ BigInt(`0x${lastOfHash(`${opener_payment_basepoint}${accepter_payment_basepoint}`)}`)) & BITS_48;
 }
+
+/** The same for all commitments of a channel. 6 bytes. */
+const lastOfHash = rememberLast((basepoints: string): Hex => crypto().sha256Hex(fromHex(basepoints)).slice(-12));
 
 /** Upper 8 bits 0x20, then the lower 24 bits of the obscured number. */
 export const commitmentLocktime = (obscured: bigint): number => 0x2000_0000 + Number(obscured & BITS_24);

@@ -27,6 +27,19 @@ export function generateFromSeed(seed: Uint8Array, index: bigint): Hex32 {
   return deriveSecret(seed, INDEX_BITS, checkedIndex(index));
 }
 
+/** Indices that share all but so many bits stand one after the other: 256 commitments. */
+const BLOCK_BITS = 8;
+
+/** The same for who asks for one after the other: what a block of indices has in common is derived once. Holds secrets. */
+export function secretsFromSeed(seed: Uint8Array): (index: bigint) => Hex32 {
+  let block: { readonly first: bigint; readonly secret: Uint8Array } | undefined;
+  return (index) => {
+    const first = prefix(checkedIndex(index), BLOCK_BITS);
+    if (block?.first !== first) block = { first, secret: fromHex(generateFromSeed(seed, first)) };
+    return deriveSecret(block.secret, BLOCK_BITS, index);
+  };
+}
+
 /**
  * Puts the peer's newest secret into the store. Answers undefined when the older secrets do not derive from it: the
  * peer did not make them from one seed, and the channel must fail.
@@ -55,8 +68,9 @@ export function lookupSecret(store: SecretStore, index: bigint): Hex32 | undefin
 /** The secret at `index`, from one whose index has the same bits above `bits` and zeros below. */
 function deriveSecret(base: Uint8Array, bits: number, index: bigint): Hex32 {
   let secret = Uint8Array.from(base);
+  const [high, low] = [Number(index >> 24n), Number(index & 0xffffffn)];
   for (let bit = bits - 1; bit >= 0; bit--) {
-    if (((index >> BigInt(bit)) & 1n) === 0n) continue;
+    if ((((bit < 24 ? low : high) >> (bit % 24)) & 1) === 0) continue;
     secret[bit >> 3]! ^= 1 << (bit & 7);
     secret = Uint8Array.from(crypto().sha256(secret));
   }

@@ -97,8 +97,8 @@ export function receivedHtlcScript(format: CommitmentFormat, keys: HtlcScriptKey
   );
 }
 
-/** The output script that pays a witness script: `OP_0 <SHA256(script)>`. */
-export const p2wsh = (witness_script: Hex): Hex => script(OP.OP_0, push(crypto().sha256Hex(fromHex(witness_script))));
+/** The output script that pays a witness script: `OP_0 <SHA256(script)>`. All commitments of a channel share some. */
+export const p2wsh = rememberRecent(512, (witness_script: Hex): Hex => script(OP.OP_0, push(crypto().sha256Hex(fromHex(witness_script)))));
 
 /** The output script that pays a key: `OP_0 <HASH160(pubkey)>`. */
 export const p2wpkh = (pubkey: Point): Hex => script(OP.OP_0, push(hash160Hex(pubkey)));

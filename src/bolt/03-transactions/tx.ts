@@ -64,7 +64,7 @@ export function witnessSighash(tx: UnsignedTx, index: number, script: Hex, value
 export function witnessSighasher(tx: UnsignedTx): (index: number, script: Hex, value: Sat, sighashType?: number) => Uint8Array {
   let all: { prevouts: Hex; sequences: Hex; outputs: Hex } | undefined;
   const common = () => (all ??= {
-    prevouts: hash256Hex(tx.inputs.map(outpoint).join('')),
+    prevouts: hashPrevouts(tx.inputs.map(outpoint).join('')),
     sequences: hashSequences(tx.inputs.map((input) => u32(input.sequence)).join('')),
     outputs: hash256Hex(tx.outputs.map(serializeOutput).join('')),
   });
@@ -141,3 +141,5 @@ const hash256Hex = (bytes: Hex): Hex => crypto().sha256Hex(crypto().sha256(fromH
 // The HTLC transactions of a commitment have the same parent and the same sequence.
 const internalOrder = rememberLast(reverseHex32);
 const hashSequences = rememberLast(hash256Hex);
+// All commitments of a channel spend the same output.
+const hashPrevouts = rememberLast(hash256Hex);
