@@ -79,7 +79,8 @@ export interface DurableMark {
 /** The checkpoint file is there already. */
 export function openDurableMark(file: string): DurableMark {
   const fd = openSync(file, 'r+');
-  let slot = 0;
+  const [first, second] = marks(file);
+  let slot = first > second ? 1 : 0;
   return {
     write(size) {
       const text = `tail ${size}`;
@@ -91,10 +92,12 @@ export function openDurableMark(file: string): DurableMark {
 }
 
 /** The larger of both slots, 0 where none can be read. */
-export function readDurableMark(file: string): number {
-  if (!existsSync(file)) return 0;
+export const readDurableMark = (file: string): number => (existsSync(file) ? Math.max(...marks(file)) : 0);
+
+function marks(file: string): readonly [first: number, second: number] {
   const bytes = readFileSync(file);
-  return Math.max(0, ...[0, 1].map((slot) => markAt(bytes.toString('latin1', MARK + slot * SLOT, MARK + (slot + 1) * SLOT))));
+  const at = (from: number): number => markAt(bytes.toString('latin1', from, from + SLOT));
+  return [at(MARK), at(MARK + SLOT)];
 }
 
 function markAt(slot: string): number {

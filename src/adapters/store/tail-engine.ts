@@ -1,5 +1,5 @@
 /** An engine before an engine: plain appends become durable in the tail, in the caller's thread, and the engine behind takes them in a moment later. */
-import { FollowsNothing, StoreClosed, type StreamId, type Ticket } from '../../events/store.ts';
+import { FollowsNothing, OutcomeUnknown, StoreClosed, StoreFull, type StreamId, type Ticket } from '../../events/store.ts';
 import { plainError, revive, type AppendOutcome, type AppendRequest, type Engine, type OnSealed, type PlainError } from './engine.ts';
 import { readable } from './local-engine.ts';
 import type { TailFile } from './tail-file.ts';
@@ -29,6 +29,13 @@ interface Group {
   readonly reject: (error: unknown) => void;
 }
 
+/** What is asked of the engine behind once that has `end` events. One of both is called, at once and in the order of the line. */
+interface Turn {
+  readonly end: number;
+  readonly go: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
 /** What waits is taken in after so long, in ms, or once there is so much of it: a transaction for each append would cost more than the appends. */
 const TAKE_IN_AFTER_MS = 50;
 const TAKE_IN_REQUESTS = 256;
@@ -43,6 +50,8 @@ const MAX_LOST = 65_536;
 const GROWTH = 4;
 /** A full disk is asked again after so long, in ms. */
 const FULL_RETRY_MS = 1000;
+/** Refusals that leave no doubt of what the engine behind has. */
+const CLEAR = new Set(['revision_conflict', 'follows_nothing', 'store_full', 'invalid_append']);
 
 /**
  * The order of the calls is the order of the log. Whatever is not plain (a revision that does not fit, an event that cannot
@@ -50,22 +59,20 @@ const FULL_RETRY_MS = 1000;
  */
 export function createTailEngine(inner: Engine, options: TailEngineOptions): Engine {
   const { tail, revisionOf, room, onDurable, onEnd } = options;
+  /** Of every stream with an event that is not taken in yet, and of others. */
   const known = new Map<StreamId, number>();
   const lost = new Set<Ticket>();
-  let size = options.size;
-  let durable = options.size;
+  /** Events accepted, durable, and with the engine behind: each at most as many as the one before. */
+  let [size, durable, taken] = [options.size, options.size, options.size];
   let queue: Group[] = [];
-  let waiting: Group[] = [];
-  const held = { requests: 0, bytes: 0 };
+  const waiting: Group[] = [];
+  const line: Turn[] = [];
   let flushing: Promise<void> | undefined;
-  let takingIn: Promise<void> | undefined;
+  let taking = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let noting = false;
-  /** Appends that are with the engine behind, or on their way there. */
+  /** Appends that are with the engine behind, or in line for it: until they are judged, nobody knows the next position. */
   let direct = 0;
-  /** Those of them that wait for what was accepted before. */
-  let inLine = 0;
-  let ordering: Promise<void> | undefined;
   let usable = true;
   let full: PlainError | undefined;
   let gone: StoreClosed | undefined;
@@ -74,8 +81,9 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
 
   function accepts(requests: readonly AppendRequest[], bytes: number): boolean {
     if (!usable || direct > 0 || full !== undefined) return false;
-    if (!tail.fits(bytes) && !rewound(bytes)) return false;
-    if (freeBytes() < GROWTH * (held.bytes + bytes)) return false;
+    const queued = bytesIn(queue) + bytes;
+    if (!tail.fits(queued) && !rewound(queued)) return false;
+    if (freeBytes() < GROWTH * (bytesIn(waiting) + queued)) return false;
     const ahead = new Map<StreamId, number>();
     return requests.every((request) => isPlain(request, ahead));
   }
@@ -106,7 +114,7 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
 
   /** Begins the tail anew if nothing of it is needed. */
   function rewound(bytes: number): boolean {
-    if (queue.length > 0 || waiting.length > 0 || flushing !== undefined || takingIn !== undefined) return false;
+    if (taken < size) return false;
     tail.rewind();
     return tail.fits(bytes);
   }
@@ -115,10 +123,8 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
 
   function accept(requests: readonly AppendRequest[], bytes: number, onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
     const first = size;
-    for (const { stream, expected, facts } of requests) {
-      size += facts.length / 2;
-      learn(stream, expected + facts.length / 2);
-    }
+    size += eventsOf(requests);
+    for (const { stream, expected, facts } of requests) learn(stream, expected + facts.length / 2);
     return new Promise((resolve, reject) => {
       queue.push({ requests, first, bytes, onSealed, resolve, reject });
       flushing ??= flush();
@@ -133,177 +139,175 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
       try {
         await tail.write({ first: groups[0]!.first, requests: groups.flatMap(({ requests }) => requests) });
       } catch {
-        usable = false;
         flushing = undefined;
-        return bypass([...groups, ...queue.splice(0)]);
+        return bypass(groups, queue.splice(0));
       }
       for (const { requests, resolve } of groups) resolve(requests.map(({ expected, facts }) => ({ kind: 'durable', revision: expected + facts.length / 2 })));
-      hold(groups);
-      durable = groups[0]!.first + groups.reduce((sum, { requests }) => sum + eventsOf(requests), 0);
-      if (gone === undefined) takeInSoon();
+      waiting.push(...groups);
+      durable = endOf(groups);
+      if (gone !== undefined) continue;
+      note();
+      advance();
+      takeInSoon();
     }
     flushing = undefined;
   }
 
-  /** The tail failed: the engine behind makes them durable, in their order. */
-  function bypass(groups: readonly Group[]): void {
-    for (const { requests, onSealed, resolve, reject } of groups) void through(requests, onSealed).then(resolve, reject);
+  /** The tail failed: the engine behind makes them durable, before all that was asked after them. Some may be in the tail all the same. */
+  function bypass(doubtful: readonly Group[], fresh: readonly Group[]): void {
+    usable = false;
+    size = durable;
+    const turns = [
+      ...doubtful.map(({ requests, onSealed, resolve, reject }) => turnOf(requests, onSealed, (outcomes) => resolve(outcomes.map(inDoubt(requests))), reject)),
+      ...fresh.map(({ requests, onSealed, resolve, reject }) => turnOf(requests, onSealed, resolve, reject)),
+    ];
+    const after = line.findIndex(({ end }) => end > durable);
+    const later = after < 0 ? [] : line.splice(after);
+    line.push(...turns, ...later.map((turn) => ({ ...turn, end: durable })));
+    if (gone === undefined) advance();
+    else failLine(gone);
   }
 
-  // ---- behind
-
-  function hold(groups: readonly Group[]): void {
-    waiting.push(...groups);
-    for (const { requests, bytes } of groups) {
-      held.requests += requests.length;
-      held.bytes += bytes;
-    }
-  }
-
-  function release(): readonly Group[] {
-    const groups = waiting;
-    waiting = [];
-    held.requests = held.bytes = 0;
-    return groups;
-  }
-
-  function takeInSoon(): void {
-    note();
-    if (held.requests >= TAKE_IN_REQUESTS || held.bytes >= TAKE_IN_BYTES) void takeIn();
-    else timer ??= setTimeout(() => void takeIn(), TAKE_IN_AFTER_MS);
-  }
-
+  /** Now and then, and apart from the answers. One that cannot be written leaves the one before. */
   function note(): void {
     if (onDurable === undefined || noting) return;
     noting = true;
     setImmediate(() => {
       noting = false;
-      if (gone === undefined) onDurable(durable);
+      try {
+        if (gone === undefined) onDurable(durable);
+      } catch {
+        // A full disk, most likely: the next append tells.
+      }
     });
   }
 
-  /** Hands what waits to the engine behind. Resolves when it has all of it, or cannot. */
-  function takeIn(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
-    return (takingIn ??= takeAllIn().finally(() => (takingIn = undefined)));
+  // ---- behind
+
+  function takeInSoon(): void {
+    if (waiting.length === 0 || taking || gone !== undefined) return;
+    const much = bytesIn(waiting) >= TAKE_IN_BYTES || waiting.reduce((sum, { requests }) => sum + requests.length, 0) >= TAKE_IN_REQUESTS;
+    if (much && full === undefined) void takeIn();
+    else timer ??= setTimeout(() => void takeIn(), full === undefined ? TAKE_IN_AFTER_MS : FULL_RETRY_MS);
   }
 
-  async function takeAllIn(): Promise<void> {
-    while (waiting.length > 0 && gone === undefined) {
-      const groups = release();
-      full = undefined;
-      const outcomes = await takenIn(groups);
-      const error = outcomes.find((outcome) => outcome.kind === 'failed')?.error;
-      if (error?.code === 'store_full') return putBack(groups, error);
-      if (error !== undefined || !isPlaced(groups, outcomes)) return fail(error?.message ?? 'it was written elsewhere than it was accepted');
-      let from = 0;
-      for (const { requests, onSealed } of groups) onSealed?.(outcomes.slice(from, (from += requests.length)));
-    }
-    // Whoever is forgotten is looked up; one that is not taken in yet is judged behind.
-    if (known.size > MAX_KNOWN) known.clear();
+  /** Hands what waits to the engine behind, in one transaction: it has all of a frame or nothing. */
+  async function takeIn(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    if (taking || waiting.length === 0 || gone !== undefined) return;
+    taking = true;
+    const groups = waiting.slice();
+    const outcomes = await takenIn(groups);
+    taking = false;
+    const error = outcomes.find((outcome) => outcome.kind === 'failed')?.error;
+    if (error?.code === 'store_full') return putOff(error);
+    if (error !== undefined || !isPlaced(groups, outcomes)) return fail(error?.message ?? 'it was written elsewhere than it was accepted');
+    full = undefined;
+    waiting.splice(0, groups.length);
+    taken = endOf(groups);
+    // Whoever is forgotten is looked up: that finds what was taken in alone.
+    if (taken === size && known.size > MAX_KNOWN) known.clear();
+    let from = 0;
+    for (const { requests, onSealed } of groups) onSealed?.(outcomes.slice(from, (from += requests.length)));
+    advance();
+    takeInSoon();
   }
 
   async function takenIn(groups: readonly Group[]): Promise<readonly AppendOutcome[]> {
     try {
-      return await inner.append(groups.flatMap(({ requests }) => requests));
+      return await inner.append(groups.flatMap(({ requests }) => requests.map(alone)));
     } catch (error) {
       return [{ kind: 'failed', error: plainError(error) }];
     }
   }
 
-  const isPlaced = (groups: readonly Group[], outcomes: readonly AppendOutcome[]): boolean => {
-    let position = groups[0]!.first;
-    return groups
-      .flatMap(({ requests }) => requests)
-      .every(({ facts }, index) => {
-        const outcome = outcomes[index];
-        const placed = outcome?.kind === 'written' && outcome.firstPosition === position;
-        position += facts.length / 2;
-        return placed;
-      });
-  };
-
   /** Durable all the same: it stays in the tail and is tried again. Until it is in, nothing more is taken. */
-  function putBack(groups: readonly Group[], error: PlainError): void {
-    hold([...groups, ...release()]);
+  function putOff(error: PlainError): void {
     full = error;
-    timer ??= setTimeout(() => void takeIn(), FULL_RETRY_MS);
+    failLine(revive(error));
+    takeInSoon();
   }
 
   function fail(reason: string): void {
     gone ??= new StoreClosed('log', `what is durable could not be taken into the database (${reason}); it is once the log is opened again`);
+    failLine(gone);
   }
 
-  /** Resolves once the engine behind has all that was accepted. Rejects when it cannot. */
-  async function settled(): Promise<void> {
-    await flushing;
-    await takeIn();
-    if (gone !== undefined) throw gone;
-    if (full !== undefined) throw revive(full);
-    if (!isSettled()) await settled();
+  // ---- in line for the engine behind
+
+  function enter(turn: Turn): void {
+    if (gone !== undefined) return turn.fail(gone);
+    line.push(turn);
+    advance();
   }
 
-  const isSettled = (): boolean => flushing === undefined && waiting.length === 0 && takingIn === undefined && gone === undefined;
+  /** Those for whom the engine behind has enough go on. */
+  function advance(): void {
+    while (line.length > 0 && line[0]!.end <= taken) line.shift()!.go();
+    if (line.length > 0 && line[0]!.end <= durable) void takeIn();
+  }
 
-  /** After all that waits, to the engine behind. */
-  async function through(requests: readonly AppendRequest[], onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
+  function failLine(error: unknown): void {
+    for (const { fail: failed } of line.splice(0)) failed(error);
+  }
+
+  /** After all that was accepted before. */
+  const after = <T>(question: () => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => enter({ end: size, go: () => void question().then(resolve, reject), fail: reject }));
+
+  function through(requests: readonly AppendRequest[], onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
     direct += 1;
-    try {
-      if (inLine > 0 || !isSettled()) await inOrder();
-      const missing = requests.find(({ follows }) => follows?.some((ticket) => lost.has(ticket)));
-      if (missing !== undefined && requests.length > 1) return await apart(requests, onSealed);
-      if (missing !== undefined) return judged(requests, [followsNothing(missing, lost)]);
-      return judged(requests, await inner.append(requests, onSealed));
-    } catch (error) {
-      if (gone !== undefined || full === undefined) throw error;
-      return judged(requests, requests.map(() => ({ kind: 'failed', error: plainError(error) })));
-    } finally {
-      direct -= 1;
-    }
+    return new Promise<readonly AppendOutcome[]>((resolve, reject) => enter(turnOf(requests, onSealed, resolve, reject))).finally(() => (direct -= 1));
   }
 
-  /** Each by itself: one of them must not be written. */
-  async function apart(requests: readonly AppendRequest[], onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
-    const outcomes = (await Promise.all(requests.map((request) => through([request])))).flat();
+  const turnOf = (requests: readonly AppendRequest[], onSealed: OnSealed | undefined, resolve: Group['resolve'], reject: Group['reject']): Turn => ({
+    end: size,
+    go: () => void behind(requests, onSealed).then(resolve, reject),
+    fail: (error) => (error instanceof StoreFull ? resolve(requests.map((request) => judged(request, failed(error)))) : reject(error)),
+  });
+
+  /** Judged by the engine behind, but for those that follow what it has never heard of. */
+  async function behind(requests: readonly AppendRequest[], onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
+    const refused = new Map<AppendRequest, AppendOutcome>();
+    for (const request of requests) {
+      const missing = request.follows?.find((ticket) => lost.has(ticket));
+      if (missing !== undefined) refused.set(request, judged(request, failed(new FollowsNothing(request.stream, missing))));
+    }
+    const asked = requests.filter((request) => !refused.has(request));
+    const answers = asked.length === 0 ? [] : (await answered(asked)).map((outcome, index) => judged(asked[index]!, outcome));
+    const outcomes = requests.map((request) => refused.get(request) ?? answers[asked.indexOf(request)]!);
     onSealed?.(outcomes);
     return outcomes;
   }
 
-  /** Those that wait for the same go on in the order of their calls. */
-  async function inOrder(): Promise<void> {
-    inLine += 1;
+  async function answered(requests: readonly AppendRequest[]): Promise<readonly AppendOutcome[]> {
     try {
-      await (ordering ??= settled().finally(() => (ordering = undefined)));
-    } finally {
-      inLine -= 1;
+      return await inner.append(requests);
+    } catch (error) {
+      usable = false;
+      throw error;
     }
   }
 
-  function judged(requests: readonly AppendRequest[], outcomes: readonly AppendOutcome[]): readonly AppendOutcome[] {
-    for (const [index, outcome] of outcomes.entries()) judge(requests[index]!, outcome);
-    return outcomes;
-  }
-
-  function judge({ stream, ticket }: AppendRequest, outcome: AppendOutcome): void {
+  function judged(request: AppendRequest, outcome: AppendOutcome): AppendOutcome {
+    const { stream, ticket } = request;
     if (outcome.kind === 'written') {
-      size = durable = outcome.firstPosition + outcome.seals.length / 2;
-      return learn(stream, outcome.revision);
+      size = durable = taken = outcome.firstPosition + outcome.seals.length / 2;
+      learn(stream, outcome.revision);
+      return outcome;
     }
-    known.delete(stream);
-    if (outcome.kind !== 'failed' || ticket === undefined) return;
-    lost.add(ticket);
+    if (outcome.kind !== 'failed') return outcome;
+    // It may be written: then the next position is not the one that we would put into the tail.
+    if (!CLEAR.has(outcome.error.code)) usable = false;
+    if (ticket !== undefined) lost.add(ticket);
     if (lost.size > MAX_LOST) lost.delete(lost.values().next().value!);
+    return outcome;
   }
 
   function learn(stream: StreamId, revision: number): void {
     known.delete(stream);
     known.set(stream, revision);
-  }
-
-  async function after<T>(question: () => Promise<T>): Promise<T> {
-    if (!isSettled()) await settled();
-    return question();
   }
 
   return {
@@ -320,20 +324,21 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
     saveCursor: (name, position) => inner.saveCursor(name, position),
     checkpoints: () => after(() => inner.checkpoints()),
     async close() {
-      const whole = await settled().then(
-        () => true,
-        () => false,
-      );
+      const whole = await after(() => Promise.resolve(true)).catch(() => false);
       clearTimeout(timer);
       gone ??= new StoreClosed('log');
-      tail.close(whole ? 'remove' : 'keep');
-      onEnd?.();
-      await inner.close();
+      try {
+        tail.close(whole ? 'remove' : 'keep');
+        onEnd?.();
+      } finally {
+        await inner.close();
+      }
     },
     async kill() {
       clearTimeout(timer);
       gone = new StoreClosed('log', 'it was killed');
       for (const { reject } of queue.splice(0)) reject(gone);
+      failLine(gone);
       await flushing;
       tail.close('keep');
       onEnd?.();
@@ -342,10 +347,33 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   };
 }
 
-function followsNothing({ stream, follows }: AppendRequest, lost: ReadonlySet<Ticket>): AppendOutcome {
-  const missing = follows!.find((ticket) => lost.has(ticket))!;
-  return { kind: 'failed', error: plainError(new FollowsNothing(stream, missing)) };
+const failed = (error: unknown): AppendOutcome => ({ kind: 'failed', error: plainError(error) });
+
+/** What is durable follows nothing any more: a full disk must not make the engine behind believe that it was lost. */
+const alone = ({ ticket: _ticket, follows: _follows, ...request }: AppendRequest): AppendRequest => request;
+
+/** A refusal says that nothing was written: of a frame that failed, nobody knows. */
+const inDoubt =
+  (requests: readonly AppendRequest[]) =>
+  (outcome: AppendOutcome, index: number): AppendOutcome =>
+    outcome.kind === 'failed' ? failed(new OutcomeUnknown(requests[index]!.stream, outcome.error.message)) : outcome;
+
+function isPlaced(groups: readonly Group[], outcomes: readonly AppendOutcome[]): boolean {
+  let position = groups[0]!.first;
+  return groups
+    .flatMap(({ requests }) => requests)
+    .every(({ facts }, index) => {
+      const outcome = outcomes[index];
+      const placed = outcome?.kind === 'written' && outcome.firstPosition === position;
+      position += facts.length / 2;
+      return placed;
+    });
 }
+
+const bytesIn = (groups: readonly Group[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** The position after their last event. */
+const endOf = (groups: readonly Group[]): number => groups.reduce((end, { requests }) => end + eventsOf(requests), groups[0]!.first);
 
 const eventsOf = (requests: readonly AppendRequest[]): number => requests.reduce((sum, { facts }) => sum + facts.length / 2, 0);
 

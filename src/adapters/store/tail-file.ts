@@ -1,6 +1,7 @@
 /** The tail of a log: its newest appends in a file beside the database, durable before the database has them. Each frame bears a digest, and a code that only the node's key can make. */
-import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, ftruncateSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { dirname } from 'node:path';
 import { LogCorrupt } from '../../events/store.ts';
 import type { AppendRequest } from './engine.ts';
 
@@ -42,6 +43,7 @@ export function createTailFile(file: string, seed: Uint8Array): TailFile {
     const zeros = Buffer.alloc(1 << 20);
     for (let at = 0; at < CAPACITY; at += zeros.length) writeSync(fd, zeros, 0, zeros.length, at);
     fsyncSync(fd);
+    syncFolder(dirname(file));
   } catch (error) {
     closeSync(fd);
     unlinkSync(file);
@@ -61,16 +63,33 @@ export function createTailFile(file: string, seed: Uint8Array): TailFile {
     done();
   }
 
+  const put = (bytes: Buffer, from: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const written = writeSync(fd, bytes, 0, bytes.length, from);
+      if (written < bytes.length) throw new Error(`the disk took ${written} bytes of ${bytes.length}`);
+      flush(resolve, reject);
+    });
+
+  /** A frame that failed is refused by its caller or written elsewhere: it should not be found. */
+  function takeBack(from: number): void {
+    try {
+      ftruncateSync(fd, from);
+    } catch {
+      // The disk is past helping.
+    }
+  }
+
   return {
-    // Text in JSON grows by its escapes: quotes mostly, far less than doubling.
-    fits: (bytes) => end + sectors(BODY_AT + 2 * bytes) <= CAPACITY,
+    // Text in JSON grows by its escapes, quotes mostly, far less than doubling; a character has at most three bytes.
+    fits: (bytes) => end + sectors(BODY_AT + 3 * bytes) <= CAPACITY,
     write(frame) {
       const bytes = encodeFrame(frame, key);
       if (end + bytes.length > CAPACITY) return Promise.reject(new Error(`the tail has ${CAPACITY - end} bytes left, a frame has ${bytes.length}`));
-      return new Promise((resolve, reject) => {
-        writeSync(fd, bytes, 0, bytes.length, end);
-        end += bytes.length;
-        flush(resolve, reject);
+      const from = end;
+      end += bytes.length;
+      return put(bytes, from).catch((error: unknown) => {
+        takeBack(from);
+        throw error;
       });
     },
     rewind: () => void (end = 0),
@@ -79,6 +98,13 @@ export function createTailFile(file: string, seed: Uint8Array): TailFile {
       if (how === 'remove') unlinkSync(file);
     },
   };
+}
+
+/** A new file is found after a power loss once its folder is on disk, too. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
 }
 
 /**
@@ -93,23 +119,19 @@ export const readTailBytes = (file: string): Buffer => (existsSync(file) ? readF
 /** As readTail, from its bytes. Without a seed the digests are checked, not who wrote them. */
 export function framesOf(file: string, bytes: Buffer, size: number, seed?: Uint8Array): readonly TailFrame[] {
   const frames: TailFrame[] = [];
-  let [at, next] = [0, size];
-  for (let found = frameAt(bytes, at); found !== undefined; found = frameAt(bytes, at)) {
+  let next = size;
+  for (let at = 0; at < bytes.length; ) {
+    const found = frameAt(bytes, at);
+    at += found?.length ?? SECTOR;
+    if (found === undefined) continue;
     const { frame, mac, digest } = found;
     if (seed !== undefined && !timingSafeEqual(mac, macOf(digest, tailKey(seed)))) throw notOurs(file, frame.first);
-    const after = frame.first + eventsIn(frame);
+    // It was written when those before it had been answered.
     if (frame.first > next) throw missing(file, next, frame.first);
-    // What an earlier round left behind it ends the tail; what the database has already is passed over.
-    if (frames.length > 0 && frame.first < next) break;
-    if (frame.first === next) {
-      frames.push(frame);
-      next = after;
-    }
-    at += found.length;
-  }
-  for (; at < bytes.length; at += SECTOR) {
-    const later = frameAt(bytes, at);
-    if (later !== undefined && later.frame.first >= next) throw missing(file, next, later.frame.first);
+    // What the database has already is passed over, and what an earlier round left behind.
+    if (frame.first < next) continue;
+    frames.push(frame);
+    next += eventsIn(frame);
   }
   return frames;
 }
