@@ -96,8 +96,10 @@ function continuation(size: number): readonly TailFrame[] {
   }
 }
 
-const cutShort = (got: number, expected: number): LogCorrupt =>
-  new LogCorrupt(`the log is cut short: ${expected} events were durable, got ${got}, up to position ${got - 1}`, { position: BigInt(got), expected: `${expected}`, got: `${got}` });
+function cutShort(got: number, expected: number): LogCorrupt {
+  const place = { position: BigInt(got), expected: `${expected}`, got: `${got}` };
+  return new LogCorrupt(`the log is cut short: ${expected} events were durable, got ${got}, up to position ${got - 1}`, place);
+}
 
 /** Everything that waits, in order; neighbouring appends become one group. */
 function serve(served: Served, first: ToWorker): void {

@@ -28,6 +28,8 @@ export interface SqliteStoreOptions extends Omit<LogStoreOptions, 'name'> {
   readonly verify?: boolean;
   /** A tail that does not continue the log is set aside instead of refused: where an old log is put back on purpose. */
   readonly setAsideTail?: boolean;
+  /** Begins the tail; throws where there is no room for it. For tests. */
+  readonly createTail?: typeof createTailFile;
   /** The database may not grow beyond this; then appends throw StoreFull. */
   readonly maxBytes?: number;
 }
@@ -55,10 +57,10 @@ const RESERVE = 64 << 20;
 const ROOM_EVERY_MS = 250;
 
 /** The tail before the database. Where there is no room for it, the database alone does. */
-function beforeIt(behind: Engine, size: number, { file, logKeySeed, maxBytes }: SqliteStoreOptions): Engine {
+function beforeIt(behind: Engine, size: number, { file, logKeySeed, maxBytes, createTail = createTailFile }: SqliteStoreOptions): Engine {
   let tail: TailFile;
   try {
-    tail = createTailFile(tailFileOf(file), logKeySeed);
+    tail = createTail(tailFileOf(file), logKeySeed);
   } catch {
     return behind;
   }
