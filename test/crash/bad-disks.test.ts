@@ -66,7 +66,7 @@ describe('safety 29: a folder put back from an old copy, its checkpoint too', ()
     await world.node('alice')!.settled();
     await world.kill('alice');
 
-    for (const file of ['log.sqlite', 'log.sqlite-wal', 'log.sqlite-shm', 'checkpoint']) rmSync(join(world.folder('alice'), file), { force: true });
+    for (const file of ['log.sqlite', 'log.sqlite-wal', 'log.sqlite-shm', 'log.sqlite-tail', 'checkpoint']) rmSync(join(world.folder('alice'), file), { force: true });
     copyFolder(stash, world.folder('alice'));
     const words = world.wire('alice').length;
     await world.wake('alice');

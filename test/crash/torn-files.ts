@@ -5,7 +5,8 @@ import { pick, type Chance } from './plan.ts';
 
 const LOG = 'log.sqlite';
 const WAL = 'log.sqlite-wal';
-const KEPT = ['seed', 'checkpoint', LOG, WAL];
+const TAIL = 'log.sqlite-tail';
+const KEPT = ['seed', 'checkpoint', LOG, WAL, TAIL];
 
 const SECTOR = 512;
 const PAGE = 4096;
@@ -27,6 +28,12 @@ export function walEnd(file: string): number {
   return end;
 }
 
+/** Where the tail of the log ends: it is laid out in zeros, and padded to sectors. Answers bytes; 0 without one. */
+export function tailEnd(file: string): number {
+  const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+  return Math.ceil((bytes.findLastIndex((byte) => byte !== 0) + 1) / SECTOR) * SECTOR;
+}
+
 /** What the power cut does to the files in a folder. */
 type Fault = (folder: string, chance: Chance) => void;
 
@@ -36,6 +43,10 @@ export const FILE_FAULTS: Readonly<Record<string, Fault>> = {
   'the write-ahead log ends in zeros': (folder, chance) => overwriteWal(folder, SECTOR * (1 + chance(32)), () => 0),
   'a sector of the write-ahead log is wrong': (folder, chance) => overwriteWal(folder, SECTOR * (1 + chance(REACH / SECTOR)), () => chance(256), SECTOR),
   'the write-ahead log is gone': (folder) => rmSync(join(folder, WAL), { force: true }),
+  'the tail is cut anywhere': (folder, chance) => cutTail(folder, (end) => end - 1 - chance(Math.min(end, REACH))),
+  'the tail ends in zeros': (folder, chance) => overwriteTail(folder, SECTOR * (1 + chance(32)), () => 0),
+  'a sector of the newest in the tail is wrong': (folder, chance) => overwriteTail(folder, SECTOR * (1 + chance(8)), () => chance(256), SECTOR),
+  'the tail is gone': (folder) => rmSync(join(folder, TAIL), { force: true }),
   'the database lost its last pages': (folder, chance) => cut(join(folder, LOG), (size) => size - Math.min(size, PAGE * (1 + chance(8)))),
   'the database is cut anywhere': (folder, chance) => cut(join(folder, LOG), (size) => size - 1 - chance(Math.min(size, REACH))),
   'a sector of the database is wrong': (folder, chance) => overwriteSector(join(folder, LOG), chance),
@@ -64,6 +75,16 @@ function cut(file: string, sizeOf: (size: number) => number): void {
 function cutWal(folder: string, sizeOf: (end: number) => number): void {
   const file = join(folder, WAL);
   cut(file, () => sizeOf(walEnd(file)));
+}
+
+function cutTail(folder: string, sizeOf: (end: number) => number): void {
+  const file = join(folder, TAIL);
+  cut(file, () => sizeOf(tailEnd(file)));
+}
+
+function overwriteTail(folder: string, before: number, byte: () => number, length = before): void {
+  const file = join(folder, TAIL);
+  overwriteAt(file, Math.max(0, tailEnd(file) - before), Uint8Array.from({ length }, byte));
 }
 
 /** So many bytes before its end. */

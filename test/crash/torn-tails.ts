@@ -3,9 +3,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSigner } from '../../src/adapters/signer/local-signer.ts';
 import { loadSeed } from '../../src/adapters/signer/seed.ts';
-import { checkpointFileOf, readCheckpointFile } from '../../src/adapters/store/checkpoint-file.ts';
+import { checkpointFileOf, readCheckpointFile, readDurableMark } from '../../src/adapters/store/checkpoint-file.ts';
 import type { LogStore } from '../../src/adapters/store/log-store.ts';
-import { openReadOnlyLog } from '../../src/adapters/store/read-only.ts';
 import { openSqliteStore } from '../../src/adapters/store/sqlite.ts';
 import type { Hex32 } from '../../src/bolt/primitives.ts';
 import { parseCheckpoint } from '../../src/events/checkpoint.ts';
@@ -35,7 +34,7 @@ export const emptyTornTally = (): TornTally => ({ whole: 0, shorter: 0, refused:
 
 /** Damages a copy in each way, and opens it as the node would. Answers a folder that was refused, for a try with a whole node. */
 export async function checkTornTails(wreck: Wreck, chance: Chance, tally: TornTally, losses: Losses): Promise<string | undefined> {
-  const whole = hashesOf(join(wreck.folder, 'log.sqlite'));
+  const whole = await hashesOf(wreck.folder);
   let refused: string | undefined;
   for (const [index, [fault, damage]] of Object.entries(FILE_FAULTS).entries()) {
     const folder = `${wreck.folder}-${index}`;
@@ -55,19 +54,27 @@ interface Case extends Wreck {
   readonly whole: readonly string[];
 }
 
-function hashesOf(file: string): readonly string[] {
-  const log = openReadOnlyLog(file);
-  const hashes = [...log.entries()].map(({ hash }) => hash!);
-  log.close();
+/** As the node would find it if no byte were lost: with what waits in the tail. */
+async function hashesOf(from: string): Promise<readonly string[]> {
+  const folder = `${from}-whole`;
+  copyFolder(from, folder);
+  const store = await openStore(folder);
+  const hashes: string[] = [];
+  for await (const { hash } of store.entries()) hashes.push(hash!);
+  await store.close();
+  rmSync(folder, { recursive: true });
   return hashes;
 }
 
-async function reopen(folder: string, wreck: Case, losses: Losses): Promise<keyof TornTally> {
-  const file = join(folder, 'log.sqlite');
+function openStore(folder: string): Promise<LogStore> {
   const signer = createSigner(loadSeed(join(folder, 'seed')), { network: 'bitcoin-regtest' });
-  const kept = keptApart(file);
+  return openSqliteStore({ file: join(folder, 'log.sqlite'), nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now: () => new Date() });
+}
+
+async function reopen(folder: string, wreck: Case, losses: Losses): Promise<keyof TornTally> {
+  const kept = keptApart(join(folder, 'log.sqlite'));
   try {
-    const store = await openSqliteStore({ file, nodeId: signer.nodeId, logKeySeed: signer.logKeySeed(), now: () => new Date() });
+    const store = await openStore(folder);
     const size = await checkOpened(store, kept, wreck, losses);
     await store.close();
     return size === wreck.whole.length ? 'whole' : 'shorter';
@@ -77,10 +84,10 @@ async function reopen(folder: string, wreck: Case, losses: Losses): Promise<keyo
   }
 }
 
-/** Events that the checkpoint kept apart vouches for. */
+/** Events that the checkpoint kept apart, or the mark of the tail beside it, vouches for. */
 function keptApart(file: string): number {
   const note = readCheckpointFile(checkpointFileOf(file));
-  return note === undefined ? 0 : parseCheckpoint(note).size;
+  return Math.max(note === undefined ? 0 : parseCheckpoint(note).size, readDurableMark(checkpointFileOf(file)));
 }
 
 /** A node would go on from here: it must know of everything that it said. Answers the number of events. */

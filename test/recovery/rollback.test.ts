@@ -31,7 +31,7 @@ afterEach(async () => {
 
 /** sat. */
 const ANCHOR = 330n;
-const LOG = ['log.sqlite', 'log.sqlite-wal', 'log.sqlite-shm', 'checkpoint'];
+const LOG = ['log.sqlite', 'log.sqlite-wal', 'log.sqlite-shm', 'log.sqlite-tail', 'checkpoint'];
 const alices = (file: string): string => join(folder, 'alice', file);
 
 function copyLog(to: string): void {
