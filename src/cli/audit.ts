@@ -5,7 +5,7 @@ import { comparePeers, type PeerComparison } from '../projections/audit/peers.ts
 import { summarize } from '../projections/audit/summary.ts';
 import { describeCloses } from './audit-closes.ts';
 import { createProgress, grouped, painter, printLine, table, toJson, type Io } from './output.ts';
-import { chooseNode, openSources, type LogSource } from './sources.ts';
+import { chooseNode, describeWaiting, openSources, type LogSource } from './sources.ts';
 
 export interface AuditCommand {
   readonly path: string;
@@ -21,10 +21,10 @@ export async function auditCommand({ path, node, replayOnly = false, json = fals
   const sources = openSources(path);
   try {
     const peers = comparePeers();
-    const audits: { log: string; file: string; report: AuditReport }[] = [];
+    const audits: { log: string; file: string; waiting: number; report: AuditReport }[] = [];
     for (const source of chooseNode(sources, node)) {
       const report = await auditSource(source, !replayOnly, peers, io);
-      audits.push({ log: source.name, file: source.file, report });
+      audits.push({ log: source.name, file: source.file, waiting: source.waiting, report });
       if (!json) for (const line of [...describeReport(source, report, painter(io.stdout)), ...describeCloses(report, painter(io.stdout))]) await printLine(io.stdout, line);
     }
     const summary = summarize(audits, peers);
@@ -81,5 +81,5 @@ function describeReport(source: LogSource, report: AuditReport, paint: ReturnTyp
   ];
   const verdict = report.ok ? paint('green', 'ok') : paint('red', `${report.failures.length} failed`);
   const title = `${paint('bold', report.alias ?? source.name)} ${report.node_id ?? 'unknown node'}: ${verdict}`;
-  return [title, ...table(counts.map(([name, count]) => [`  ${name}`, grouped(count)]), [1]), ''];
+  return [title, ...table(counts.map(([name, count]) => [`  ${name}`, grouped(count)]), [1]), ...describeWaiting(source).map((line) => `  ${line}`), ''];
 }

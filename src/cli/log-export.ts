@@ -7,7 +7,7 @@ import { writeBundle, type BundleHeader } from '../events/bundle.ts';
 import { readEntry } from '../events/canonical.ts';
 import { decodeEvent } from '../events/registry.ts';
 import { CommandFailed, createProgress, printLine, toJson, WrongUsage, type Io } from './output.ts';
-import { chooseNode, openSources, type LogSource } from './sources.ts';
+import { chooseNode, describeWaiting, openSources, type LogSource } from './sources.ts';
 
 export interface LogExportCommand {
   readonly path: string;
@@ -19,7 +19,8 @@ export interface LogExportCommand {
 }
 
 export async function logExportCommand({ output, json = false, ...command }: LogExportCommand, io: Io): Promise<number> {
-  const { header, checkpoints } = await written({ output, ...command }, io);
+  const { header, checkpoints, beyond } = await written({ output, ...command }, io);
+  for (const line of beyond) await printLine(io.stderr, line);
   if (output === undefined) return 0;
   await printLine(io.stdout, json ? toJson({ file: output, ...header, checkpoints }, 2) : `${output}: ${header.size} events of node ${header.node_id}`);
   return 0;
@@ -30,7 +31,7 @@ export async function exportLog(command: Omit<LogExportCommand, 'json'> & { read
   return (await written(command, io)).header;
 }
 
-async function written({ path, node, output, force = false }: Omit<LogExportCommand, 'json'>, io: Io): Promise<{ readonly header: Header; readonly checkpoints: number }> {
+async function written({ path, node, output, force = false }: Omit<LogExportCommand, 'json'>, io: Io): Promise<Written> {
   if (output !== undefined && !force && existsSync(output)) throw new CommandFailed('file_exists', `${output} exists: expected a new file, or --force`);
   const sources = openSources(path);
   try {
@@ -39,13 +40,20 @@ async function written({ path, node, output, force = false }: Omit<LogExportComm
     const source = chosen[0]!;
     const header = await headerOf(source);
     await (output === undefined ? writeOut(source, header, io) : writeFile(source, header, output, io));
-    return { header, checkpoints: source.checkpoints.length };
+    return { header, checkpoints: source.checkpoints.length, beyond: describeWaiting(source) };
   } finally {
     for (const source of sources) source.close();
   }
 }
 
 type Header = Omit<BundleHeader, 'format' | 'version'>;
+
+interface Written {
+  readonly header: Header;
+  readonly checkpoints: number;
+  /** What the log has beyond the bundle, in words. */
+  readonly beyond: readonly string[];
+}
 
 /** The log's first event says whose it is. */
 async function headerOf(source: LogSource): Promise<Header> {

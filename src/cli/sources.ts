@@ -8,7 +8,7 @@ import type { EventEnvelope } from '../events/envelope.ts';
 import { decodeEvent } from '../events/registry.ts';
 import { LogCorrupt, StoreError } from '../events/store.ts';
 import type { LogLine } from '../projections/audit.ts';
-import { CommandFailed, WrongUsage } from './output.ts';
+import { CommandFailed, grouped, WrongUsage } from './output.ts';
 
 /** A log as it is stored; nothing of it is believed yet. */
 export interface LogSource {
@@ -16,6 +16,8 @@ export interface LogSource {
   readonly name: string;
   readonly file: string;
   readonly size: number | undefined;
+  /** Events that are durable beside the log, and not signed yet. */
+  readonly waiting: number;
   /** Signed notes kept beside the entries. */
   readonly checkpoints: readonly string[];
   lines(): AsyncIterable<LogLine> | Iterable<LogLine>;
@@ -75,6 +77,7 @@ function databaseSource(file: string): LogSource {
     name,
     file,
     size: log.size,
+    waiting: log.waiting,
     checkpoints: log.checkpoints,
     *lines() {
       for (const entry of log.entries()) yield { kind: 'entry', ...entry };
@@ -93,7 +96,14 @@ function openLog(file: string): ReadOnlyLog {
 }
 
 function bundleSource(file: string): LogSource {
-  return { name: basename(file), file, size: undefined, checkpoints: [], lines: () => readBundle(createReadStream(file)), close: () => undefined };
+  return { name: basename(file), file, size: undefined, waiting: 0, checkpoints: [], lines: () => readBundle(createReadStream(file)), close: () => undefined };
+}
+
+/** What a log has beyond that, in words; nothing mostly. */
+export function describeWaiting({ file, waiting }: LogSource): readonly string[] {
+  if (waiting === 0) return [];
+  const events = waiting === 1 ? '1 event more is' : `${grouped(waiting)} events more are`;
+  return [`${events} durable in ${file}-tail; the node takes ${waiting === 1 ? 'it' : 'them'} in when it opens the log`];
 }
 
 /** The events of a log as this version reads them. Throws LogCorrupt where an entry cannot be read. */

@@ -64,6 +64,26 @@ describe('fulgurite audit', () => {
   });
 });
 
+describe('a node that was killed a moment after its last events', () => {
+  it('has them beside its log: audit and export say so, and go without', async () => {
+    const killed = mkdtempSync(join(folder, 'killed-'));
+    const file = join(killed, 'alice', 'log.sqlite');
+    const store = await openSqliteStore({ file, ...logOptions(pair.alice) });
+    await appendAll(pair.alice, store);
+    await store.head();
+    const ids = { command_id: '01'.repeat(32) as Hex32, correlation_id: '02'.repeat(32) as Hex32 };
+    for (const n of [1, 2, 3]) await store.append(`late-${n}`, 'none', [{ type: 'UpdateFeeSent', feerate_per_kw: n }], ids);
+    await store.kill();
+    const words = `3 events more are durable in ${file}-tail; the node takes them in when it opens the log`;
+    const { code, out } = await runCli('audit', killed);
+    expect({ code, told: out.includes(words) }).toEqual({ code: 0, told: true });
+    const [whole, late] = [await runCli('audit', '--json', data), await runCli('audit', '--json', killed)].map((ran) => JSON.parse(ran.out).audits[0]);
+    expect(late).toMatchObject({ waiting: 3, events: whole.events });
+    expect(whole).toMatchObject({ waiting: 0 });
+    expect(await runCli('log', 'export', killed, '-o', join(killed, 'bundle'))).toMatchObject({ code: 0, err: `${words}\n` });
+  });
+});
+
 describe('a data folder that was tampered with', () => {
   interface Row { position: number; stream: string; revision: number; entry: string; hash: string }
 
