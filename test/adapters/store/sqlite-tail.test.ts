@@ -130,7 +130,7 @@ describe('a log whose newest events are in its tail', () => {
     await store.close();
   });
 
-  it('put back to an older copy beside a newer tail is refused, and opens with that tail set aside where the old log is wanted', async () => {
+  it('safety 29: put back to an older copy beside a newer tail is refused, and opens with that tail set aside where the old log is wanted', async () => {
     const store = await open();
     await append(store, 0, 2);
     await store.close();
