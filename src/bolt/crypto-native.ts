@@ -44,25 +44,7 @@ function hashes(): Pick<CryptoBackend, 'sha256' | 'sha256Hex' | 'ripemd160' | 'h
     sha256: (data) => fromHex(sha256Hex(data)),
     sha256Hex,
     ripemd160: hasRipemd ? (data) => fromHex(ripemd160Hex(data)) : nobleBackend.ripemd160,
-    hmacSha256: oneShot ? hmacOf(sha256Hex) : (key, data) => plain(openssl.createHmac('sha256', key).update(data).digest()),
-  };
-}
-
-const BLOCK = 64;
-
-/** RFC 2104 on the hash alone: no key object is made, and what runs has just run for something else. */
-function hmacOf(sha256Hex: (data: Uint8Array) => string): CryptoBackend['hmacSha256'] {
-  return (key, data) => {
-    const short = key.length > BLOCK ? fromHex(sha256Hex(key)) : key;
-    const inner = new Uint8Array(BLOCK + data.length).fill(0x36, 0, BLOCK);
-    const outer = new Uint8Array(BLOCK + 32).fill(0x5c, 0, BLOCK);
-    for (let i = 0; i < short.length; i++) {
-      inner[i]! ^= short[i]!;
-      outer[i]! ^= short[i]!;
-    }
-    inner.set(data, BLOCK);
-    outer.set(fromHex(sha256Hex(inner)), BLOCK);
-    return fromHex(sha256Hex(outer));
+    hmacSha256: (key, data) => plain(openssl.createHmac('sha256', key).update(data).digest()),
   };
 }
 

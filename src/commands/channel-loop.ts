@@ -156,10 +156,10 @@ export class ChannelLoop implements ChannelPort {
 
   // ---- the loop
 
-  /** Inputs that arrive together, in one piece of data or from one event, ride in one append. */
+  /** Inputs that arrive in one turn of the event loop ride in one append. */
   #wake(): void {
     if (this.#running !== undefined || this.#halted !== undefined) return;
-    this.#running = new Promise<void>((resolve) => process.nextTick(resolve)).then(() => this.#drain()).finally(() => {
+    this.#running = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#drain()).finally(() => {
       this.#running = undefined;
       if (this.#inputs.length > 0) return this.#wake();
       // By then the peer has its turn, and our disk too.
