@@ -13,6 +13,8 @@ export interface TailEngineOptions {
   readonly revisionOf: (stream: StreamId) => number;
   /** Bytes that the engine behind can still take for sure. */
   readonly room: () => number;
+  /** Revisions of streams kept in memory; others are looked up. */
+  readonly maxKnown?: number | undefined;
   /** Told now and then how many events are durable. */
   readonly onDurable?: (size: number) => void;
   /** Nothing more is asked of the above. */
@@ -40,7 +42,6 @@ interface Turn {
 const TAKE_IN_AFTER_MS = 50;
 const TAKE_IN_REQUESTS = 256;
 const TAKE_IN_BYTES = 1 << 20;
-/** Revisions of streams kept in memory; others are looked up. */
 const MAX_KNOWN = 50_000;
 /** Whether a larger event is too large for an entry is judged behind. */
 const PLAIN_CHARACTERS = 16_384;
@@ -58,7 +59,7 @@ const CLEAR = new Set(['revision_conflict', 'follows_nothing', 'store_full', 'in
  * be read again, little room, a tail that fails) goes to the engine behind, after all that waits, and is judged there.
  */
 export function createTailEngine(inner: Engine, options: TailEngineOptions): Engine {
-  const { tail, revisionOf, room, onDurable, onEnd } = options;
+  const { tail, revisionOf, room, maxKnown = MAX_KNOWN, onDurable, onEnd } = options;
   /** Of every stream with an event that is not taken in yet, and of others. */
   const known = new Map<StreamId, number>();
   const lost = new Set<Ticket>();
@@ -80,12 +81,18 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   // ---- what is plain
 
   function accepts(requests: readonly AppendRequest[], bytes: number): boolean {
-    if (!usable || direct > 0 || full !== undefined) return false;
+    if (!usable || direct > 0 || full !== undefined || !remembers()) return false;
     const queued = bytesIn(queue) + bytes;
     if (!tail.fits(queued) && !rewound(queued)) return false;
     if (freeBytes() < GROWTH * (bytesIn(waiting) + queued)) return false;
     const ahead = new Map<StreamId, number>();
     return requests.every((request) => isPlain(request, ahead));
+  }
+
+  /** Whoever is forgotten is looked up, which finds only what was taken in: while anything waits, nobody is, and too many are too many. */
+  function remembers(): boolean {
+    if (known.size > maxKnown && taken === size) known.clear();
+    return known.size <= 2 * maxKnown;
   }
 
   function freeBytes(): number {
@@ -206,8 +213,6 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
     full = undefined;
     waiting.splice(0, groups.length);
     taken = endOf(groups);
-    // Whoever is forgotten is looked up: that finds what was taken in alone.
-    if (taken === size && known.size > MAX_KNOWN) known.clear();
     let from = 0;
     for (const { requests, onSealed } of groups) onSealed?.(outcomes.slice(from, (from += requests.length)));
     advance();

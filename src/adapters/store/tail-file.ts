@@ -124,12 +124,13 @@ export function framesOf(file: string, bytes: Buffer, size: number, seed?: Uint8
     const found = frameAt(bytes, at);
     at += found?.length ?? SECTOR;
     if (found === undefined) continue;
-    const { frame, mac, digest } = found;
-    if (seed !== undefined && !timingSafeEqual(mac, macOf(digest, tailKey(seed)))) throw notOurs(file, frame.first);
+    const { first, body, mac, digest } = found;
+    if (seed !== undefined && !timingSafeEqual(mac, macOf(digest, tailKey(seed)))) throw notOurs(file, first);
     // It was written when those before it had been answered.
-    if (frame.first > next) throw missing(file, next, frame.first);
+    if (first > next) throw missing(file, next, first);
     // What the database has already is passed over, and what an earlier round left behind.
-    if (frame.first < next) continue;
+    if (first < next) continue;
+    const frame = { first, requests: JSON.parse(body.toString()) as readonly AppendRequest[] };
     frames.push(frame);
     next += eventsIn(frame);
   }
@@ -153,7 +154,9 @@ function encodeFrame({ first, requests }: TailFrame, key: Uint8Array): Buffer {
 }
 
 interface Found {
-  readonly frame: TailFrame;
+  readonly first: number;
+  /** Appends as JSON: of our own making where the code fits. */
+  readonly body: Buffer;
   readonly digest: Buffer;
   readonly mac: Buffer;
   /** Bytes, padding included. */
@@ -168,8 +171,7 @@ function frameAt(bytes: Buffer, at: number): Found | undefined {
   const whole = bytes.subarray(at, at + BODY_AT + length);
   const digest = whole.subarray(HEAD_BYTES, HEAD_BYTES + DIGEST_BYTES);
   if (!digestOf(whole, length).equals(digest)) return undefined;
-  const requests = JSON.parse(whole.toString('utf8', BODY_AT)) as readonly AppendRequest[];
-  return { frame: { first: Number(whole.readBigUInt64BE(8)), requests }, digest, mac: whole.subarray(HEAD_BYTES + DIGEST_BYTES, BODY_AT), length: sectors(BODY_AT + length) };
+  return { first: Number(whole.readBigUInt64BE(8)), body: whole.subarray(BODY_AT), digest, mac: whole.subarray(HEAD_BYTES + DIGEST_BYTES, BODY_AT), length: sectors(BODY_AT + length) };
 }
 
 const digestOf = (frame: Buffer, length: number): Buffer =>

@@ -41,6 +41,17 @@ describe('an append', () => {
     expect(idsOn(stage.disk)).toEqual([1, 3]);
   });
 
+  it('to one stream too many goes behind: only so many revisions are remembered', async () => {
+    const stage = new Stage(2);
+    const answers = [1, 2, 3, 4, 5, 6, 7].map((id) => stage.append(request(id, `s${id}`, -1)));
+    await stage.settle();
+    expect((await Promise.all(answers)).flat().map(codeOf)).toEqual(['durable', 'durable', 'durable', 'durable', 'durable', 'written', 'written']);
+    expect(idsOn(stage.disk)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    const next = stage.append(request(8, 's1', 0));
+    await stage.settle();
+    expect((await next).map(codeOf)).toEqual(['durable']);
+  });
+
   it('that was written already is answered so', async () => {
     const stage = new Stage();
     const [first, again] = [stage.append(request(1, 'a', -1)), stage.append(request(1, 'a', -1))];

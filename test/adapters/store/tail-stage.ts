@@ -43,6 +43,7 @@ export class Stage {
   failing = { frame: Infinity, stays: false };
   capacity = Infinity;
   space = Infinity;
+  readonly maxKnown: number | undefined;
   durable = 0;
   local!: LocalEngine;
   engine!: Engine;
@@ -52,7 +53,8 @@ export class Stage {
   readonly sealed: (readonly [id: Id, position: number])[] = [];
   #written = 0;
 
-  constructor() {
+  constructor(maxKnown?: number) {
+    this.maxKnown = maxKnown;
     this.open();
   }
 
@@ -70,6 +72,7 @@ export class Stage {
       size: this.local.size(),
       revisionOf: (stream) => this.disk.rows.findLast((row) => row.stream === stream)?.revision ?? -1,
       room: () => this.space,
+      maxKnown: this.maxKnown,
       onDurable: (size) => (this.durable = size),
     });
   }
