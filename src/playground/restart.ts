@@ -1,5 +1,4 @@
 /** A node dies as by a power cut while it forwards a payment, and finishes it after it has read its log again. */
-import { filter, firstValueFrom } from 'rxjs';
 import { msat } from '../bolt/primitives.ts';
 import type { Name } from './cast.ts';
 import type { Network } from './network.ts';
@@ -13,7 +12,7 @@ export async function restartInFlight(stage: Stage, victim: Name): Promise<void>
   const { network, books, tally, say } = stage;
   const wish = { from: 'alice', to: 'dave', amount_msat: msat(41_000_123) } as const;
   const bolt11 = await invoiceOf(network, wish);
-  const forwarding = await whenItForwards(network, victim);
+  const forwarding = whenItForwards(network, victim);
   let ended = false;
   const paying = network.node('alice').pay({ bolt11 }).finally(() => (ended = true));
   paying.catch(() => undefined); // Awaited below, unless the kill itself goes wrong.
@@ -31,10 +30,17 @@ export async function restartInFlight(stage: Stage, victim: Name): Promise<void>
   say(`${victim} is back from its log, with ${channels} channels${across ? '; the payment went on and succeeded' : ''}`);
 }
 
-/** `seen` resolves once an HTLC is owed to the next node: durable, and perhaps not yet sent. */
-async function whenItForwards(network: Network, name: Name): Promise<{ readonly seen: Promise<unknown> }> {
+/** `seen` resolves once an HTLC is owed to the next node: durable, and perhaps not yet sent. Readers of the log would hear of it when the payment is over. */
+function whenItForwards(network: Network, name: Name): { readonly seen: Promise<unknown> } {
   const { store } = network.node(name);
-  return { seen: firstValueFrom(store.subscribe(await store.head()).pipe(filter(({ event }) => event.type === 'UpdateAddHtlcSent'))) };
+  const seen = new Promise((resolve, reject) => {
+    const deaf = store.onAhead!(({ events, written }) => {
+      if (!events.some(({ type }) => type === 'UpdateAddHtlcSent')) return;
+      deaf();
+      written.then(resolve, reject);
+    });
+  });
+  return { seen };
 }
 
 /** Channels of a node that came back carry payments again after channel_reestablish. */

@@ -15,7 +15,7 @@ export interface TailEngineOptions {
   readonly room: () => number;
   /** Revisions of streams kept in memory; others are looked up. */
   readonly maxKnown?: number | undefined;
-  /** Told now and then how many events are durable. */
+  /** Told how many events are durable, before they are answered. */
   readonly onDurable?: (size: number) => void;
   /** Nothing more is asked of the above. */
   readonly onEnd?: () => void;
@@ -71,7 +71,6 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   let flushing: Promise<void> | undefined;
   let taking = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let noting = false;
   /** Appends that are with the engine behind, or in line for it: until they are judged, nobody knows the next position. */
   let direct = 0;
   let usable = true;
@@ -149,11 +148,11 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
         flushing = undefined;
         return bypass(groups, queue.splice(0));
       }
+      durable = endOf(groups);
+      note();
       for (const { requests, resolve } of groups) resolve(requests.map(({ expected, facts }) => ({ kind: 'durable', revision: expected + facts.length / 2 })));
       waiting.push(...groups);
-      durable = endOf(groups);
       if (gone !== undefined) continue;
-      note();
       advance();
       takeInSoon();
     }
@@ -175,18 +174,13 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
     else failLine(gone);
   }
 
-  /** Now and then, and apart from the answers. One that cannot be written leaves the one before. */
+  /** Before anybody is answered: a tail that loses its end from here on is found out. A mark that cannot be written leaves the one before. */
   function note(): void {
-    if (onDurable === undefined || noting) return;
-    noting = true;
-    setImmediate(() => {
-      noting = false;
-      try {
-        if (gone === undefined) onDurable(durable);
-      } catch {
-        // A full disk, most likely: the next append tells.
-      }
-    });
+    try {
+      if (gone === undefined) onDurable?.(durable);
+    } catch {
+      // A full disk, most likely: the next append tells.
+    }
   }
 
   // ---- behind

@@ -11,7 +11,9 @@ describe('an append', () => {
     const answer = stage.append(request(1, 'a', -1, 2));
     expect(stage.flushes).toHaveLength(1);
     stage.flushes.shift()!();
+    const marked = answer.then(() => stage.durable);
     expect(await answer).toEqual([{ kind: 'durable', revision: 1 }]);
+    expect(await marked, 'known to be durable before anybody can speak of it').toBe(2);
     expect({ rows: stage.disk.rows.length, sealed: stage.sealed }).toEqual({ rows: 0, sealed: [] });
     vi.advanceTimersByTime(50);
     stage.asked.shift()!();
@@ -29,7 +31,6 @@ describe('an append', () => {
     expect(stage.frames.map(({ first, requests }) => [first, requests.length])).toEqual([[0, 1], [1, 2]]);
     await stage.settle();
     expect(stage.disk.checkpoints.size).toBe(1);
-    await new Promise(setImmediate);
     expect(stage.durable).toBe(3);
   });
 

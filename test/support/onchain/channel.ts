@@ -63,6 +63,11 @@ export async function propose(world: World, opener: Resident, accepter: Resident
 
 /** Mines until every channel of these can be used by both ends. */
 export async function confirmAll(world: World, channels: readonly Channel[]): Promise<void> {
+  // A funding is on its way to the daemon when its channel says so: what comes after the blocks would wait for ever.
+  await until('the funding transactions', async () => {
+    const known = await Promise.all(channels.map(({ opener, state }) => world.daemon.knows(state(opener).funding.txid, state(opener).funding.output_index)));
+    return channels.filter((_, index) => !known[index]).map(({ opener }) => opener.name);
+  });
   await world.mine(MINIMUM_DEPTH);
   await until('usable channels', () => channels.flatMap(({ opener, accepter }) => [opener, accepter]).filter((end) => !end.node.channels().some(({ usable }) => usable)).map(({ name }) => name));
   await world.settled();
