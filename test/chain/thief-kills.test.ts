@@ -16,6 +16,7 @@ import { runNode, type RunningNode } from '../../src/main.ts';
 import type { Fuse } from '../support/doomed-store.ts';
 import { type NodeProcess, startNodeProcess } from '../support/node-processes.ts';
 import { followers, unspentOf } from '../support/onchain/books.ts';
+import { hasTaken } from '../support/onchain/channel.ts';
 import { keyFor } from '../support/onchain/coins.ts';
 import { until } from '../support/onchain/patience.ts';
 import { oldCommitment, thiefSweep } from '../support/onchain/thief.ts';
@@ -66,9 +67,8 @@ describeWithLitecoind('a victim that is killed', () => {
     await node.connect({ node_id: thief.node_id, host: thief.host, port: thief.port });
     await node.openChannel({ peer_id: thief.node_id, funding_satoshis: sat(10_000_000), push_msat: msat(4_000_000_000), announce: false, channel_type: CHANNEL_TYPES[format] });
     // The thief is content before the victim has sent it: what comes after the blocks would wait for ever.
-    const fundings = () => thief.channels().flatMap(({ state }) => (isEstablished(state) ? [state.funding] : []));
-    const funded = async () => (await Promise.all(fundings().map(({ txid, output_index }) => world.daemon.knows(txid, output_index)))).includes(true);
-    await until('the funding', async () => ((await funded()) ? [] : ['a funding transaction']));
+    const funded = () => thief.channels().some(({ state }) => isEstablished(state) && hasTaken(world, state.funding.txid));
+    await until('the funding', () => (funded() ? [] : ['a funding transaction']));
     await world.mine(policy.minimum_depth);
     await until('a usable channel', async () => (thief.channels().some(({ usable }) => usable) && (await node.channels()).some(({ usable }) => usable) ? [] : ['both ends']));
     for (let i = 0; i < 4; i++) await payThere(node, thief);

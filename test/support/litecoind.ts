@@ -33,8 +33,6 @@ export interface Litecoind {
   reconsider(block_hash: Hex32): Promise<void>;
   /** What waits is forgotten, as by daemons that never heard of it. */
   forgetMempool(): Promise<void>;
-  /** Whether an output waits, or is in a block, unspent. */
-  knows(txid: Hex32, output_index: number): Promise<boolean>;
   height(): Promise<number>;
   hashAt(height: number): Promise<Hex32>;
   /** Ends the daemon and starts it again on its folder and its port. */
@@ -119,7 +117,6 @@ export async function startLitecoind({ flags = ['-txindex=1'], blocks = INITIAL_
       const { hex } = await rpc.call('gettransaction', [txid], z.object({ hex: text }));
       return (await rpc.call('sendrawtransaction', [hex], text)) as Hex32;
     },
-    knows: async (txid, output_index) => (await rpc.call('gettxout', [txid, output_index, true], z.unknown())) !== null,
     invalidate: async (block_hash) => void (await rpc.call('invalidateblock', [block_hash], z.null())),
     reconsider: async (block_hash) => void (await rpc.call('reconsiderblock', [block_hash], z.null())),
     hashAt: async (at) => (await rpc.call('getblockhash', [at], text)) as Hex32,

@@ -64,14 +64,14 @@ export async function propose(world: World, opener: Resident, accepter: Resident
 /** Mines until every channel of these can be used by both ends. */
 export async function confirmAll(world: World, channels: readonly Channel[]): Promise<void> {
   // A funding is on its way to the daemon when its channel says so: what comes after the blocks would wait for ever.
-  await until('the funding transactions', async () => {
-    const known = await Promise.all(channels.map(({ opener, state }) => world.daemon.knows(state(opener).funding.txid, state(opener).funding.output_index)));
-    return channels.filter((_, index) => !known[index]).map(({ opener }) => opener.name);
-  });
+  await until('the funding transactions', () => channels.filter(({ opener, state }) => !hasTaken(world, state(opener).funding.txid)).map(({ opener }) => opener.name));
   await world.mine(MINIMUM_DEPTH);
   await until('usable channels', () => channels.flatMap(({ opener, accepter }) => [opener, accepter]).filter((end) => !end.node.channels().some(({ usable }) => usable)).map(({ name }) => name));
   await world.settled();
 }
+
+/** Whether the chain has taken a node's transaction. */
+export const hasTaken = ({ broadcasts }: World, txid: Hex32): boolean => broadcasts.some((broadcast) => broadcast.txid === txid && broadcast.result.ok);
 
 /** Begins a payment for which the payee keeps the invoice open. The HTLC is on its way when this resolves. */
 export async function offer(payer: Resident, payee: Resident, amount_msat: Msat, fate: Fate, min_final_cltv_expiry_delta = 18): Promise<InFlight> {
