@@ -22,15 +22,19 @@ export const ldkBench: Bench = {
 
 /** A fresh pair for each width: what an earlier one left to the garbage collector is none of the next one's. */
 async function measureLdk(): Promise<readonly Width[]> {
+  const compiled = compile({ 'ldk-child': 'test/interop/ldk/ldk-child.ts' });
   const widths: Width[] = [];
-  for (const inFlight of IN_FLIGHT) widths.push(await measureWidth(inFlight));
+  try {
+    for (const inFlight of IN_FLIGHT) widths.push(await measureWidth(inFlight, compiled.file('ldk-child')));
+  } finally {
+    compiled.remove();
+  }
   return widths;
 }
 
-async function measureWidth(inFlight: number): Promise<Width> {
+async function measureWidth(inFlight: number, program: string): Promise<Width> {
   const folder = mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'fulgurite-bench-ldk-'));
-  const compiled = compile({ 'ldk-child': 'test/interop/ldk/ldk-child.ts' });
-  const { payer, payee, stop } = await startLdkPair(folder, compiled.file('ldk-child'));
+  const { payer, payee, stop } = await startLdkPair(folder, program);
   try {
     await payer.payAll(await payee.invoices(WARM_UP, AMOUNT), 10);
     const { failures, ...timed } = await payer.payAll(await payee.invoices(PAYMENTS, AMOUNT), inFlight);
@@ -38,7 +42,6 @@ async function measureWidth(inFlight: number): Promise<Width> {
     return widthOf(inFlight, timed);
   } finally {
     await stop();
-    compiled.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -8,7 +8,6 @@ import type * as Esbuild from 'esbuild';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Compiled {
-  readonly folder: string;
   /** `<folder>/<name>.js` */
   readonly file: (name: string) => string;
   remove(): void;
@@ -30,7 +29,7 @@ export function compile(sources: Readonly<Record<string, string>>): Compiled {
     target: 'node20',
     sourcemap: 'inline',
   });
-  return { folder, file: (name) => join(folder, `${name}.js`), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { file: (name) => join(folder, `${name}.js`), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** A node in a process of its own (node-processes.ts), with its store's thread beside it. */

@@ -4,6 +4,7 @@ import { rename, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_PEER_BLOB } from '../../bolt/01-messaging/messaging.ts';
 import { fromHex, isHex, toHex, type Hex, type NodeId } from '../../bolt/primitives.ts';
+import { syncFolder } from '../sync-folder.ts';
 
 /** Static backups that stay beside the newest. */
 const KEPT = 9;
@@ -50,13 +51,6 @@ function writeDurably(file: string, bytes: Uint8Array): void {
   } finally {
     closeSync(handle);
   }
-}
-
-function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const handle = openSync(folder, 'r');
-  fsyncSync(handle);
-  closeSync(handle);
 }
 
 export interface BlobFolder {

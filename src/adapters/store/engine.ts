@@ -32,6 +32,8 @@ export interface AppendRequest {
   readonly attachments: readonly string[];
 }
 
+export const eventsIn = (requests: readonly AppendRequest[]): number => requests.reduce((sum, { facts }) => sum + facts.length / 2, 0);
+
 export type AppendOutcome =
   /** Durable. `seals`: id, hash, id, hash ... of the events. */
   | {
@@ -89,6 +91,8 @@ export function plainError(error: unknown): PlainError {
   if (error instanceof StoreError) return { code: error.code, message: error.message, detail: error.detail };
   return { code: 'store_failed', message: error instanceof Error ? error.message : String(error), detail: {} };
 }
+
+export const failed = (error: unknown): AppendOutcome => ({ kind: 'failed', error: plainError(error) });
 
 /** The typed error again. What is no error of the store's keeps its code in a StoreError. */
 export function revive({ code, message, detail }: PlainError): StoreError {

@@ -17,7 +17,8 @@ import { LogCorrupt, StoreError } from '../../events/store.ts';
 import type { StoredEntry } from '../../events/verify.ts';
 import { checkpointFileOf, readCheckpointFile } from './checkpoint-file.ts';
 import { openSqliteStorage } from './sqlite-storage.ts';
-import { eventsIn, framesOf, readTailBytes, tailFileOf } from './tail-file.ts';
+import { eventsIn } from './engine.ts';
+import { framesOf, readTailBytes, tailFileOf } from './tail-file.ts';
 
 /** The raw log: whoever reads it feeds a log verifier (events/verify.ts), which trusts none of this. */
 export interface ReadOnlyLog {
@@ -78,7 +79,7 @@ export function openReadOnlyLog(file: string): ReadOnlyLog {
 /** For people: a node may write while we read, and judges its tail itself when it opens the log. */
 function eventsWaiting(file: string, tail: Buffer, size: number): number {
   try {
-    return framesOf(file, tail, size).reduce((sum, frame) => sum + eventsIn(frame), 0);
+    return framesOf(file, tail, size).reduce((sum, frame) => sum + eventsIn(frame.requests), 0);
   } catch {
     return 0;
   }

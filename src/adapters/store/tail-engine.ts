@@ -1,6 +1,6 @@
 /** An engine before an engine: plain appends become durable in the tail, in the caller's thread, and the engine behind takes them in a moment later. */
 import { FollowsNothing, OutcomeUnknown, StoreClosed, StoreFull, type StreamId, type Ticket } from '../../events/store.ts';
-import { plainError, revive, type AppendOutcome, type AppendRequest, type Engine, type OnSealed, type PlainError } from './engine.ts';
+import { eventsIn, failed, plainError, revive, type AppendOutcome, type AppendRequest, type Engine, type OnSealed, type PlainError } from './engine.ts';
 import { readable } from './local-engine.ts';
 import type { TailFile } from './tail-file.ts';
 import { checkedAttachments, factsOf } from './writer.ts';
@@ -129,7 +129,7 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
 
   function accept(requests: readonly AppendRequest[], bytes: number, onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
     const first = size;
-    size += eventsOf(requests);
+    size += eventsIn(requests);
     for (const { stream, expected, facts } of requests) learn(stream, expected + facts.length / 2);
     return new Promise((resolve, reject) => {
       queue.push({ requests, first, bytes, onSealed, resolve, reject });
@@ -249,7 +249,7 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   }
 
   function failLine(error: unknown): void {
-    for (const { fail: failed } of line.splice(0)) failed(error);
+    for (const turn of line.splice(0)) turn.fail(error);
   }
 
   /** After all that was accepted before. */
@@ -347,8 +347,6 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   };
 }
 
-const failed = (error: unknown): AppendOutcome => ({ kind: 'failed', error: plainError(error) });
-
 /** What is durable follows nothing any more: a full disk must not make the engine behind believe that it was lost. */
 const alone = ({ ticket: _ticket, follows: _follows, ...request }: AppendRequest): AppendRequest => request;
 
@@ -373,9 +371,7 @@ function isPlaced(groups: readonly Group[], outcomes: readonly AppendOutcome[]):
 const bytesIn = (groups: readonly Group[]): number => groups.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** The position after their last event. */
-const endOf = (groups: readonly Group[]): number => groups.reduce((end, { requests }) => end + eventsOf(requests), groups[0]!.first);
-
-const eventsOf = (requests: readonly AppendRequest[]): number => requests.reduce((sum, { facts }) => sum + facts.length / 2, 0);
+const endOf = (groups: readonly Group[]): number => groups.reduce((end, { requests }) => end + eventsIn(requests), groups[0]!.first);
 
 /** Of text that a frame and a row will hold, about. */
 const bytesOf = (requests: readonly AppendRequest[]): number =>

@@ -3,7 +3,8 @@ import { closeSync, existsSync, fdatasync, fdatasyncSync, fsyncSync, ftruncateSy
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { dirname } from 'node:path';
 import { LogCorrupt } from '../../events/store.ts';
-import type { AppendRequest } from './engine.ts';
+import { syncFolder } from '../sync-folder.ts';
+import { eventsIn, type AppendRequest } from './engine.ts';
 
 export const tailFileOf = (databaseFile: string): string => `${databaseFile}-tail`;
 
@@ -100,13 +101,6 @@ export function createTailFile(file: string, seed: Uint8Array): TailFile {
   };
 }
 
-/** A new file is found after a power loss once its folder is on disk, too. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  fsyncSync(fd);
-  closeSync(fd);
-}
-
 /**
  * The frames that continue a log of `size` events, in order; those that the database has already are left out. A frame torn
  * by a power loss was never answered and ends the tail. Throws LogCorrupt when a frame was answered and is gone, or is not ours.
@@ -119,25 +113,24 @@ export const readTailBytes = (file: string): Buffer => (existsSync(file) ? readF
 /** As readTail, from its bytes. Without a seed the digests are checked, not who wrote them. */
 export function framesOf(file: string, bytes: Buffer, size: number, seed?: Uint8Array): readonly TailFrame[] {
   const frames: TailFrame[] = [];
+  const key = seed === undefined ? undefined : tailKey(seed);
   let next = size;
   for (let at = 0; at < bytes.length; ) {
     const found = frameAt(bytes, at);
     at += found?.length ?? SECTOR;
     if (found === undefined) continue;
     const { first, body, mac, digest } = found;
-    if (seed !== undefined && !timingSafeEqual(mac, macOf(digest, tailKey(seed)))) throw notOurs(file, first);
+    if (key !== undefined && !timingSafeEqual(mac, macOf(digest, key))) throw notOurs(file, first);
     // It was written when those before it had been answered.
     if (first > next) throw missing(file, next, first);
     // What the database has already is passed over, and what an earlier round left behind.
     if (first < next) continue;
     const frame = { first, requests: JSON.parse(body.toString()) as readonly AppendRequest[] };
     frames.push(frame);
-    next += eventsIn(frame);
+    next += eventsIn(frame.requests);
   }
   return frames;
 }
-
-export const eventsIn = ({ requests }: TailFrame): number => requests.reduce((sum, { facts }) => sum + facts.length / 2, 0);
 
 function encodeFrame({ first, requests }: TailFrame, key: Uint8Array): Buffer {
   const text = JSON.stringify(requests);

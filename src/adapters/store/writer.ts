@@ -6,7 +6,7 @@ import { signCheckpoint } from '../../events/checkpoint.ts';
 import { eventIds, sealFacts, ZERO_HASH, type Fact, type SealedEntry } from '../../events/envelope.ts';
 import { createMerkleTree, type MerkleTree } from '../../events/merkle.ts';
 import { FollowsNothing, InvalidAppend, OutcomeUnknown, RevisionConflict, StoreClosed, StoreFull, type Ticket } from '../../events/store.ts';
-import { plainError, type AppendOutcome, type AppendRequest } from './engine.ts';
+import { failed, plainError, type AppendOutcome, type AppendRequest } from './engine.ts';
 import type { LogStorage, StreamEnd } from './storage.ts';
 
 /** The Ed25519 key that signs checkpoints. */
@@ -180,8 +180,6 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
 }
 
 const crosses = (size: number, next: number): boolean => Math.floor(size / KEEP_EVERY) !== Math.floor(next / KEEP_EVERY);
-
-const failed = (error: unknown): AppendOutcome => ({ kind: 'failed', error: plainError(error) });
 
 /** An append that breaks the rules fails alone; what fails in the storage fails the whole group. */
 function guarded(place: () => AppendOutcome): AppendOutcome {

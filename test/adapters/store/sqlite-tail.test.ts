@@ -37,15 +37,12 @@ describe('a log whose newest events are in its tail', () => {
     return fees;
   }
 
-  const marked = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-
   /** Two events in the database, three more answered and in the tail alone; then the power fails. */
   async function threeWait(): Promise<void> {
     const store = await open();
     await append(store, 0, 2);
     await store.head();
     await append(store, 2, 3);
-    await marked();
     await store.kill();
   }
 

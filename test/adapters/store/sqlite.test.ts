@@ -93,7 +93,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
   return all;
 }
 
-/** The write-ahead log is laid out in zeros. */
+/** Where what was written ends. */
 const endOfFrames = (wal: Buffer): number => wal.findLastIndex((byte) => byte !== 0) + 1;
 
 /** The hashes of all events, read by position and again by stream, without a thread of its own; or why the log is refused. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AppendRequest } from '../../../src/adapters/store/engine.ts';
-import { createTailFile, eventsIn, framesOf, readTail, tailFileOf, type TailFrame } from '../../../src/adapters/store/tail-file.ts';
+import { eventsIn } from '../../../src/adapters/store/engine.ts';
+import { createTailFile, framesOf, readTail, tailFileOf, type TailFrame } from '../../../src/adapters/store/tail-file.ts';
 import { hex32 } from '../../../src/bolt/primitives.ts';
 
 const seed = new Uint8Array(32).fill(1);
@@ -48,7 +49,7 @@ describe('the tail of a log', () => {
   it('answers what was written, in order', async () => {
     await write(...three);
     expect(readTail(file, 0, seed)).toEqual(three);
-    expect(three.map(eventsIn)).toEqual([2, 2, 1]);
+    expect(three.map(({ requests }) => eventsIn(requests))).toEqual([2, 2, 1]);
   });
 
   it('stands beside the database, is 8 MiB of zeros before its first frame, and is gone when it is not needed', async () => {
