@@ -1,7 +1,8 @@
 /** An engine before an engine: plain appends become durable in the tail, in the caller's thread, and the engine behind takes them in a moment later. */
-import { FollowsNothing, OutcomeUnknown, StoreClosed, StoreFull, type StreamId, type Ticket } from '../../events/store.ts';
+import { FollowsNothing, OutcomeUnknown, StoreClosed, StoreFull, type StreamId } from '../../events/store.ts';
 import { eventsIn, failed, plainError, revive, type AppendOutcome, type AppendRequest, type Engine, type OnSealed, type PlainError } from './engine.ts';
 import { readable } from './local-engine.ts';
+import { createLostAppends } from './lost-appends.ts';
 import type { TailFile } from './tail-file.ts';
 import { checkedAttachments, factsOf } from './writer.ts';
 
@@ -45,8 +46,6 @@ const TAKE_IN_BYTES = 1 << 20;
 const MAX_KNOWN = 50_000;
 /** Whether a larger event is too large for an entry is judged behind. */
 const PLAIN_CHARACTERS = 16_384;
-/** As in writer.ts. */
-const MAX_LOST = 65_536;
 /** A row, its indexes and its write-ahead log take this many times its text. */
 const GROWTH = 4;
 /** A full disk is asked again after so long, in ms. */
@@ -62,7 +61,7 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   const { tail, revisionOf, room, maxKnown = MAX_KNOWN, onDurable, onEnd } = options;
   /** Of every stream with an event that is not taken in yet, and of others. */
   const known = new Map<StreamId, number>();
-  const lost = new Set<Ticket>();
+  const lost = createLostAppends();
   /** Events accepted, durable, and with the engine behind: each at most as many as the one before. */
   let [size, durable, taken] = [options.size, options.size, options.size];
   let queue: Group[] = [];
@@ -103,8 +102,8 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   }
 
   function isPlain(request: AppendRequest, ahead: Map<StreamId, number>): boolean {
-    const { stream, expected, follows } = request;
-    if (follows?.some((ticket) => lost.has(ticket))) return false;
+    const { stream, expected } = request;
+    if (lost.before(request) !== undefined) return false;
     const facts = factsOf(request);
     if (facts.some(({ data }) => data.length > PLAIN_CHARACTERS)) return false;
     try {
@@ -271,7 +270,7 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   async function behind(requests: readonly AppendRequest[], onSealed?: OnSealed): Promise<readonly AppendOutcome[]> {
     const refused = new Map<AppendRequest, AppendOutcome>();
     for (const request of requests) {
-      const missing = request.follows?.find((ticket) => lost.has(ticket));
+      const missing = lost.before(request);
       if (missing !== undefined) refused.set(request, judged(request, failed(new FollowsNothing(request.stream, missing))));
     }
     const asked = requests.filter((request) => !refused.has(request));
@@ -291,17 +290,15 @@ export function createTailEngine(inner: Engine, options: TailEngineOptions): Eng
   }
 
   function judged(request: AppendRequest, outcome: AppendOutcome): AppendOutcome {
-    const { stream, ticket } = request;
     if (outcome.kind === 'written') {
       size = durable = taken = outcome.firstPosition + outcome.seals.length / 2;
-      learn(stream, outcome.revision);
+      learn(request.stream, outcome.revision);
       return outcome;
     }
     if (outcome.kind !== 'failed') return outcome;
     // It may be written: then the next position is not the one that we would put into the tail.
     if (!CLEAR.has(outcome.error.code)) usable = false;
-    if (ticket !== undefined) lost.add(ticket);
-    if (lost.size > MAX_LOST) lost.delete(lost.values().next().value!);
+    lost.add(request);
     return outcome;
   }
 

@@ -5,8 +5,9 @@ import { canonicalJson, NotCanonical, readEntry } from '../../events/canonical.t
 import { signCheckpoint } from '../../events/checkpoint.ts';
 import { eventIds, sealFacts, ZERO_HASH, type Fact, type SealedEntry } from '../../events/envelope.ts';
 import { createMerkleTree, type MerkleTree } from '../../events/merkle.ts';
-import { FollowsNothing, InvalidAppend, OutcomeUnknown, RevisionConflict, StoreClosed, StoreFull, type Ticket } from '../../events/store.ts';
+import { FollowsNothing, InvalidAppend, OutcomeUnknown, RevisionConflict, StoreClosed, StoreFull } from '../../events/store.ts';
 import { failed, plainError, type AppendOutcome, type AppendRequest } from './engine.ts';
+import { createLostAppends } from './lost-appends.ts';
 import type { LogStorage, StreamEnd } from './storage.ts';
 
 /** The Ed25519 key that signs checkpoints. */
@@ -39,15 +40,13 @@ export interface LogWriter {
 const KEEP_EVERY = 64;
 /** Ends of streams kept in memory; others are looked up. */
 const MAX_ENDS = 50_000;
-/** Appends that failed, remembered against those that follow them: far more than can wait at once. */
-const MAX_LOST = 65_536;
 
 /** Writes to a storage whose log was opened and found whole. */
 export function createLogWriter(storage: LogStorage, options: LogWriterOptions): LogWriter {
   const { key, check } = options;
   const ends = new Map<string, StreamEnd>();
   const cursors = new Map<string, number>();
-  const lost = new Set<Ticket>();
+  const lost = createLostAppends();
   let tree = options.tree;
   let lastCheckpoint = storage.checkpoints().at(-1)?.size;
   let broken: StoreClosed | undefined;
@@ -56,7 +55,7 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
 
   /** One append inside the transaction: refused without a trace, or sealed and inserted. */
   function place(request: AppendRequest): AppendOutcome {
-    const missing = request.follows?.find((ticket) => lost.has(ticket));
+    const missing = lost.before(request);
     if (missing !== undefined) return failed(new FollowsNothing(request.stream, missing));
     const end = endOf(request.stream);
     const actual = end?.revision ?? -1;
@@ -128,10 +127,8 @@ export function createLogWriter(storage: LogStorage, options: LogWriterOptions):
   }
 
   /** Whatever follows an append that failed must fail, too. */
-  function remembered({ ticket }: AppendRequest, outcome: AppendOutcome): AppendOutcome {
-    if (outcome.kind !== 'failed' || ticket === undefined) return outcome;
-    lost.add(ticket);
-    if (lost.size > MAX_LOST) lost.delete(lost.values().next().value!);
+  function remembered(request: AppendRequest, outcome: AppendOutcome): AppendOutcome {
+    if (outcome.kind === 'failed') lost.add(request);
     return outcome;
   }
 
